@@ -1,0 +1,12 @@
+export { FaultSwitch, type HttpFaults } from './http-faults.ts';
+export { HttpFixture, type HttpFixtureOptions, httpFixture, type RecordedRequest } from './http-fixture.ts';
+export {
+  type FixtureEvent,
+  type StdioControl,
+  type StdioFaults,
+  type StdioFixture,
+  type StdioFixtureOptions,
+  stdioFixture,
+} from './stdio-fixture.ts';
+export { type TempDir, tempDir } from './temp-dir.ts';
+export { type UntilOptions, until } from './until.ts';
