@@ -45,7 +45,7 @@ record({ event: 'start' });
 if (faults().exitAtStart) process.exit(71);
 const input = createInterface({ input: process.stdin }).on('line', receive);
 if (stubborn) {
-  process.on('SIGTERM', () => {});
+  process.on('SIGTERM', () => record({ event: 'refused-to-end' }));
   setInterval(() => {}, 1_000_000);
 } else {
   input.on('close', () => process.exit(0));

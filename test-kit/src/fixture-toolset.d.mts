@@ -19,7 +19,7 @@ export interface Wire {
 
 /** One line of what a fixture server did. */
 export interface FixtureEvent {
-  event: 'start' | 'call' | 'cancelled';
+  event: 'start' | 'call' | 'cancelled' | 'refused-to-end';
   tool?: string;
   arguments?: Record<string, unknown>;
   pid?: number;
