@@ -1,1 +1,16 @@
-export {};
+export type { CircuitState, Permit } from './circuit.ts';
+export { CircuitBreaker, type CircuitBreakerMetrics, type CircuitBreakerSnapshot } from './circuit-breaker.ts';
+export type { Clock } from './clock.ts';
+export {
+  CircuitOpenError,
+  IllegalTransitionError,
+  isCircuitOpenError,
+  isRefusal,
+  isTimeoutError,
+  TimeoutError,
+} from './errors.ts';
+export type { CircuitBreakerEvents, TransitionReason } from './events.ts';
+export type { ExecuteOptions, ExecutionContext, Protected } from './execution.ts';
+export type { Classifier, Outcome } from './outcome.ts';
+export type { CircuitBreakerOptions } from './settings.ts';
+export type { OpenReason, SlidingWindowOptions } from './sliding-window.ts';

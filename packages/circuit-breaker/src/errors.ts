@@ -1,0 +1,76 @@
+import type { CircuitState } from './circuit.ts';
+
+// Registered symbols, so that the guards recognise errors of another copy of this package in the same process.
+const kind = Symbol.for('tidegate.error');
+const refusal = Symbol.for('tidegate.refusal');
+
+/** The call was not made because the circuit is open, held open, or half-open with every probe already out. */
+export class CircuitOpenError extends Error {
+  override readonly name = 'CircuitOpenError';
+  readonly code = 'ERR_CIRCUIT_OPEN';
+  /** Name of the breaker that refused. */
+  readonly limit: string;
+  /** The breaker's state when it refused. */
+  readonly state: CircuitState;
+  /** When a call may be admitted again, in ms from now; absent for a circuit that is held open by hand. */
+  readonly retryAfterMs?: number;
+  /** @internal */
+  readonly [kind] = 'circuit-open';
+  /** @internal */
+  readonly [refusal] = true;
+
+  constructor(limit: string, state: CircuitState, retryAfterMs: number | undefined) {
+    const when = retryAfterMs === undefined ? 'until it is closed by hand' : `for ${retryAfterMs} ms`;
+    super(`circuit '${limit}' is ${state} ${when}`);
+    this.limit = limit;
+    this.state = state;
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The call took longer than its limit; its `signal` was aborted with this error. */
+export class TimeoutError extends Error {
+  override readonly name = 'TimeoutError';
+  readonly code = 'ERR_TIMEOUT';
+  /** The limit that ran out, in ms. */
+  readonly timeoutMs: number;
+  /** @internal */
+  readonly [kind] = 'timeout';
+
+  constructor(timeoutMs: number) {
+    super(`no result within ${timeoutMs} ms`);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** A transition by hand that the state machine does not have, such as closed to half-open. */
+export class IllegalTransitionError extends Error {
+  override readonly name = 'IllegalTransitionError';
+  readonly code = 'ERR_ILLEGAL_TRANSITION';
+
+  constructor(limit: string, from: CircuitState, to: CircuitState) {
+    super(`circuit '${limit}' cannot go from ${from} to ${to}`);
+  }
+}
+
+/** Whether `error` is a {@link CircuitOpenError}, also one of another copy of this package. */
+export function isCircuitOpenError(error: unknown): error is CircuitOpenError {
+  return kindOf(error) === 'circuit-open';
+}
+
+/** Whether `error` is a {@link TimeoutError} of this package, also of another copy of it. */
+export function isTimeoutError(error: unknown): error is TimeoutError {
+  return kindOf(error) === 'timeout';
+}
+
+/**
+ * Whether `error` is a refusal by a limit of the caller's own (an open circuit, a rate limit, a budget): the call was not
+ * made, so it says nothing about the health of what would have been called.
+ */
+export function isRefusal(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && (error as { [refusal]?: unknown })[refusal] === true;
+}
+
+function kindOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null ? (error as { [kind]?: unknown })[kind] : undefined;
+}

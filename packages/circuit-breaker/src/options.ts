@@ -1,0 +1,34 @@
+/** The longest delay that the platform's timers keep (2³¹ − 1 ms, about 24.8 days); longer ones would fire at once. */
+export const longestTimerMs = 2_147_483_647;
+
+/** Refuses options that are not in `known`, so that a misspelt one is not silently the default. */
+export function onlyKnown(owner: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) throw new RangeError(`${owner}: unknown option '${key}'; known are ${known.join(', ')}`);
+  }
+}
+
+/** Returns `value` if it is a whole number from `min` to `max`. */
+export function wholeNumber(option: string, value: number, min: number, max: number): number {
+  if (!(Number.isInteger(value) && value >= min && value <= max)) {
+    throw new RangeError(`${option} must be a whole number from ${min} to ${max}, not ${String(value)}`);
+  }
+  return value;
+}
+
+/** Returns `value` if it is a finite number from `min` to `max`. */
+export function numberWithin(option: string, value: number, min: number, max: number): number {
+  if (!(typeof value === 'number' && value >= min && value <= max)) {
+    throw new RangeError(`${option} must be a number from ${min} to ${max}, not ${String(value)}`);
+  }
+  return value;
+}
+
+/** Returns `value` if it is a fraction above 0 and at most 1. */
+export function fraction(option: string, value: number): number {
+  if (!(typeof value === 'number' && value > 0 && value <= 1)) {
+    const hint = value > 1 && value <= 100 ? ` (for ${value} % write ${value / 100})` : '';
+    throw new RangeError(`${option} must be a fraction above 0 and at most 1, not ${String(value)}${hint}`);
+  }
+  return value;
+}

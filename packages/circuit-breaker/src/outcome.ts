@@ -1,0 +1,16 @@
+/**
+ * What a finished call says about the health of what was called.
+ *
+ * - `success` and `failure` count.
+ * - `ignore` says nothing (a caller's mistake, a caller that left): the permit is given back and nothing is counted.
+ * - `{ throttledMs }` is a server's request to stay away for that long: the circuit opens at least until then.
+ */
+export type Outcome = 'success' | 'failure' | 'ignore' | { readonly throttledMs: number };
+
+/** Decides what a result means. A rule that throws counts as `failure` and is reported as `listener-error`. */
+export interface Classifier {
+  /** What a thrown error means; without it every error is a `failure`, except the refusals of this package's policies. */
+  error?(error: unknown): Outcome;
+  /** What a returned value means; without it every value is a `success`. */
+  value?(value: unknown): Outcome;
+}

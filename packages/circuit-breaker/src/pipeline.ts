@@ -1,0 +1,68 @@
+import { CircuitBreaker } from './circuit-breaker.ts';
+import { type ChainedPolicy, type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
+import { Retry } from './retry.ts';
+
+/**
+ * Puts policies around each other, the first outermost: `pipeline(retry(), breaker, timeout({ totalMs: 2_000 }))` retries
+ * calls through the breaker, each attempt with a time limit of its own.
+ *
+ * Any object with an `execute(fn, { signal })` fits. All policies share one cancellation, whose `AbortSignal` is made only
+ * if somebody reads it.
+ *
+ * @throws RangeError where a retry stands inside a breaker: the breaker would count a retried success and never see the
+ * failures before it.
+ */
+export function pipeline(...policies: readonly Policy[]): Pipeline {
+  const breaker = policies.findIndex((policy) => policy instanceof CircuitBreaker);
+  if (breaker >= 0 && policies.slice(breaker).some((policy) => policy instanceof Retry)) {
+    throw new RangeError('pipeline: retry stands inside the circuit breaker; write pipeline(retry(…), breaker, …)');
+  }
+  return new Pipeline(policies);
+}
+
+/** What {@link pipeline} makes. */
+export class Pipeline implements ChainedPolicy {
+  readonly #policies: readonly Policy[];
+
+  /** @internal */
+  constructor(policies: readonly Policy[]) {
+    this.#policies = policies;
+  }
+
+  /** Runs `fn` inside all policies. An abort of `options.signal` rejects at once with its reason. */
+  execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
+    const signal = options?.signal;
+    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+  }
+
+  /** @internal */
+  [run]<T>(fn: Protected<T>, execution: Execution): Promise<T> {
+    return this.#runFrom(0, fn, execution);
+  }
+
+  #runFrom<T>(at: number, fn: Protected<T>, execution: Execution): Promise<T> {
+    const policy = this.#policies[at];
+    if (policy === undefined) return innermost(fn, execution);
+    const inner: Protected<T> =
+      at + 1 === this.#policies.length
+        ? fn
+        : (context) => this.#runFrom(at + 1, fn, context instanceof Execution ? context : linked(context.signal));
+    return isChained(policy) ? policy[run](inner, execution) : policy.execute(inner, { signal: execution.signal });
+  }
+}
+
+function isChained(policy: Policy): policy is ChainedPolicy {
+  return run in policy;
+}
+
+/** An execution that follows a signal which a foreign policy hands inwards. */
+function linked(signal: AbortSignal | undefined): Execution {
+  const execution = new Execution();
+  if (signal?.aborted) execution.abort(signal.reason);
+  else signal?.addEventListener('abort', () => execution.abort(signal.reason), { once: true });
+  return execution;
+}
+
+async function innermost<T>(fn: Protected<T>, execution: Execution): Promise<T> {
+  return fn(execution);
+}
