@@ -1,5 +1,9 @@
+export { freePort } from './free-port.ts';
 export { FaultSwitch, type HttpFaults } from './http-faults.ts';
 export { HttpFixture, type HttpFixtureOptions, httpFixture, type RecordedRequest } from './http-fixture.ts';
+export { ManualClock, type ManualClockOptions, type ManualTimer } from './manual-clock.ts';
+export { childrenOf, isAlive, type ProcessTree, processTree } from './process-tree.ts';
+export { seededRandom } from './seeded-random.ts';
 export {
   type FixtureEvent,
   type StdioControl,

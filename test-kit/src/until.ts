@@ -7,19 +7,21 @@ export interface UntilOptions {
   what: string;
 }
 
+type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
+
 const POLL_MS = 5;
 
 /**
  * Waits for a condition of the outside world, which sends no event: asks every 5 ms and resolves with the first truthy
  * answer. A condition that throws counts as not yet met; the last error is the cause of the failure.
  */
-export async function until<T>(condition: () => T | Promise<T>, { timeoutMs = 5_000, what }: UntilOptions): Promise<T> {
+export async function until<T>(condition: () => T | Promise<T>, { timeoutMs = 5_000, what }: UntilOptions): Promise<Truthy<T>> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
     let cause: unknown;
     try {
       const answer = await condition();
-      if (answer) return answer;
+      if (answer) return answer as Truthy<T>;
     } catch (error) {
       cause = error;
     }
