@@ -12,5 +12,6 @@ export {
   type StdioFixtureOptions,
   stdioFixture,
 } from './stdio-fixture.ts';
+export { startProxy, TcpProxy, type TcpTarget } from './tcp-proxy.ts';
 export { type TempDir, tempDir } from './temp-dir.ts';
 export { type UntilOptions, until } from './until.ts';
