@@ -1,1 +1,31 @@
-export {};
+export type { BudgetLevel, BudgetMark, BudgetOptions, BudgetState, BudgetThreshold, BudgetWindow } from './budget.ts';
+export type { CallOptions, CallOutcome, RecordOptions, ReserveOptions } from './call.ts';
+export { type Clock, CostTracker, type CostTrackerOptions, type MonthlyTotalOptions, type SummaryOptions } from './cost-tracker.ts';
+export {
+  BudgetExceededError,
+  type BudgetProblem,
+  isBudgetExceededError,
+  isStoreError,
+  StoreError,
+  type StoreErrorCode,
+} from './errors.ts';
+export type { BudgetThresholdEvent, CostTrackerEvents } from './events.ts';
+export type { CostHold } from './hold.ts';
+export { memoryStore } from './memory-store.ts';
+export type { NanoUsd } from './money.ts';
+export type { BudgetPeriod } from './period.ts';
+export type { BudgetStatus, UsageSummary, UsageTotals } from './report.ts';
+export type { BudgetScope, CallScope, Dimensions } from './scope.ts';
+export type {
+  Crossing,
+  Hold,
+  ReserveResult,
+  SaveResult,
+  UsageGroup,
+  UsageKey,
+  UsageKind,
+  UsageQuery,
+  UsageRow,
+  UsageStore,
+} from './store.ts';
+export type { ToolPrice } from './tool-prices.ts';

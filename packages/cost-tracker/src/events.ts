@@ -1,0 +1,68 @@
+import { EventEmitter } from 'eventemitter3';
+import type { BudgetThreshold } from './budget.ts';
+import { formatUsd } from './money.ts';
+import type { Crossing } from './store.ts';
+
+/** A budget has crossed one of its lines. */
+export interface BudgetThresholdEvent {
+  /** Name of the budget. */
+  readonly budget: string;
+  /** The line crossed. */
+  readonly level: BudgetThreshold;
+  /** Its fraction of the limit. */
+  readonly threshold: number;
+  /** Settled spend of the period after the crossing, a decimal. */
+  readonly spentUsd: string;
+  /** The budget's limit, a decimal. */
+  readonly limitUsd: string;
+  /** When the period began, ISO 8601. */
+  readonly periodStart: string;
+  /** When the next period begins, ISO 8601. */
+  readonly resetsAt: string;
+}
+
+/** What a tracker tells its listeners. */
+export interface CostTrackerEvents {
+  /**
+   * A settled call took a budget over a threshold. Told at most once for each budget, period and threshold, in the process that
+   * settled the call, in ascending order, whichever processes and restarts share the store.
+   */
+  'budget-threshold': BudgetThresholdEvent;
+  /** A listener threw; the others were still told. */
+  'listener-error': { readonly error: unknown };
+}
+
+/** Listeners whose errors change nothing. */
+export class Listeners {
+  readonly #emitter = new EventEmitter();
+
+  add<E extends keyof CostTrackerEvents>(event: E, listener: (payload: CostTrackerEvents[E]) => void): () => void {
+    this.#emitter.on(event, listener);
+    return () => {
+      this.#emitter.off(event, listener);
+    };
+  }
+
+  emit<E extends keyof CostTrackerEvents>(event: E, payload: CostTrackerEvents[E]): void {
+    for (const listener of this.#emitter.listeners(event)) {
+      try {
+        listener(payload);
+      } catch (error) {
+        if (event !== 'listener-error') this.emit('listener-error', { error });
+      }
+    }
+  }
+}
+
+/** A crossing as its listeners see it. */
+export function thresholdEvent({ window, mark, spent }: Crossing): BudgetThresholdEvent {
+  return {
+    budget: window.budget,
+    level: mark.level,
+    threshold: mark.threshold,
+    spentUsd: formatUsd(spent),
+    limitUsd: formatUsd(window.limit),
+    periodStart: new Date(window.start).toISOString(),
+    resetsAt: new Date(window.end).toISOString(),
+  };
+}

@@ -1,0 +1,99 @@
+/**
+ * Money as integer nano-dollars, so that sums are exact in every order.
+ *
+ * Text in, bigint inside, text out; nothing in between is a float.
+ */
+
+/** One billionth of a US dollar, the unit every amount is kept in. */
+export type NanoUsd = bigint;
+
+/** A ratio read from a decimal, kept exact. */
+export interface Fraction {
+  readonly numerator: bigint;
+  readonly denominator: bigint;
+}
+
+interface Decimal {
+  readonly digits: bigint;
+  readonly places: number;
+}
+
+const NANO_PLACES = 9;
+const NANO_PER_USD = 10n ** 9n;
+// A tenth of what a signed 64-bit column holds, so that one bad row cannot exhaust a sum.
+const MAX_NANO = 10n ** 18n;
+// Far above any amount that is money, and short enough that no text can keep the parser busy.
+const MAX_TEXT = 64;
+const PLAIN = /^(\d+)(?:\.(\d+))?$/;
+const WITH_EXPONENT = /^(\d)(?:\.(\d+))?e([+-]\d+)$/;
+
+function readDecimal(value: unknown, name: string): Decimal {
+  const decimal = typeof value === 'number' ? fromNumber(value) : fromText(value);
+  if (decimal) return decimal;
+  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, MAX_TEXT)) : String(value);
+  throw new RangeError(`${name} must be a plain decimal of at least 0, such as '0.002', not ${shown}`);
+}
+
+function fromText(text: unknown): Decimal | undefined {
+  const [, whole, fraction = ''] = typeof text === 'string' && text.length <= MAX_TEXT ? (PLAIN.exec(text) ?? []) : [];
+  return whole === undefined ? undefined : shift(whole, fraction, 0);
+}
+
+/** Only a number prints itself with an exponent; a text that has one is more likely a mistake than an amount. */
+function fromNumber(value: number): Decimal | undefined {
+  const [, whole, fraction = '', exponent] = WITH_EXPONENT.exec(String(value)) ?? [];
+  return whole === undefined ? fromText(String(value)) : shift(whole, fraction, Number(exponent));
+}
+
+function shift(whole: string, fraction: string, exponent: number): Decimal {
+  const digits = BigInt(whole + fraction);
+  const places = fraction.length - exponent;
+  return places >= 0 ? { digits, places } : { digits: digits * 10n ** BigInt(-places), places: 0 };
+}
+
+function toNano({ digits, places }: Decimal): Fraction {
+  return places <= NANO_PLACES
+    ? { numerator: digits * 10n ** BigInt(NANO_PLACES - places), denominator: 1n }
+    : { numerator: digits, denominator: 10n ** BigInt(places - NANO_PLACES) };
+}
+
+function withinRange(nano: NanoUsd, name: string): NanoUsd {
+  if (nano > MAX_NANO) throw new RangeError(`${name} must be at most ${formatUsd(MAX_NANO)} USD, not ${formatUsd(nano)}`);
+  return nano;
+}
+
+/** Reads an amount somebody wrote down (a limit, a price). A tenth decimal is a mistake there and is refused, not rounded. */
+export function parseUsd(value: string | number, name: string): NanoUsd {
+  const { numerator, denominator } = toNano(readDecimal(value, name));
+  if (numerator % denominator !== 0n) {
+    throw new RangeError(`${name} must have at most ${NANO_PLACES} decimals, not ${JSON.stringify(value)}`);
+  }
+  return withinRange(numerator / denominator, name);
+}
+
+/** Reads an amount somebody computed (what a call cost): rounded once, half to even, to the nano-dollar. */
+export function roundUsd(value: string | number, name: string): NanoUsd {
+  return withinRange(divideHalfEven(toNano(readDecimal(value, name))), name);
+}
+
+function divideHalfEven({ numerator, denominator }: Fraction): bigint {
+  const quotient = numerator / denominator;
+  const twice = (numerator % denominator) * 2n;
+  if (twice < denominator || (twice === denominator && quotient % 2n === 0n)) return quotient;
+  return quotient + 1n;
+}
+
+/** Reads a ratio such as 0.9 by its decimal form, so that 1.1 is eleven tenths and not the float beside it. */
+export function parseFraction(value: number, name: string): Fraction {
+  const { digits, places } = readDecimal(value, name);
+  return { numerator: digits, denominator: 10n ** BigInt(places) };
+}
+
+/** Writes an amount as a plain decimal: no exponent, no trailing zeros. */
+export function formatUsd(nano: NanoUsd): string {
+  const size = nano < 0n ? -nano : nano;
+  const fraction = String(size % NANO_PER_USD)
+    .padStart(NANO_PLACES, '0')
+    .replace(/0+$/, '');
+  return `${nano < 0n ? '-' : ''}${size / NANO_PER_USD}${fraction && `.${fraction}`}`;
+}

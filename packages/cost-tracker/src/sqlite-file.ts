@@ -1,0 +1,127 @@
+import { dirname } from 'node:path';
+import { StoreError } from './errors.ts';
+
+/** A prepared statement, as far as the ledger uses one. */
+export interface Statement {
+  run(...values: SqlValue[]): { changes: number | bigint };
+  get(...values: SqlValue[]): unknown;
+  all(...values: SqlValue[]): unknown[];
+  setReadBigInts(enabled: boolean): void;
+}
+
+/** A database connection, as far as the ledger uses one. */
+export interface Connection {
+  exec(sql: string): void;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+/** What SQLite takes and gives. */
+export type SqlValue = string | number | bigint | null;
+
+/** A module with Node's SQLite API. */
+export interface SqliteDriver {
+  DatabaseSync: new (path: string) => Connection;
+}
+
+/** Where the driver comes from: Node itself, or the package with the same API. */
+export interface DriverSources {
+  builtin(): SqliteDriver | undefined;
+  fallback(): Promise<SqliteDriver>;
+}
+
+const installed: DriverSources = {
+  // Not an import: Node 20 has no such module, and bundlers cut the prefix that its name needs.
+  builtin: () => process.getBuiltinModule('node:sqlite' as 'node:path') as unknown as SqliteDriver | undefined,
+  fallback: () => import('@photostructure/sqlite') as unknown as Promise<SqliteDriver>,
+};
+
+const BUSY_TIMEOUT_MS = 5_000;
+
+// Append only: a migration that has been released is never edited.
+const MIGRATIONS = [
+  `CREATE TABLE usage (
+     tenant TEXT NOT NULL, dedupe_key TEXT NOT NULL, at_ms INTEGER NOT NULL, recorded_at_ms INTEGER NOT NULL,
+     kind TEXT NOT NULL, name TEXT NOT NULL,
+     org TEXT NOT NULL, project TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL,
+     amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0), success INTEGER NOT NULL, duration_ms REAL, trace_id TEXT, metadata TEXT,
+     PRIMARY KEY (tenant, dedupe_key)
+   ) STRICT;
+   CREATE INDEX usage_at ON usage (at_ms);
+   CREATE TRIGGER usage_no_update BEFORE UPDATE ON usage BEGIN SELECT RAISE(ABORT, 'usage is append-only'); END;
+   CREATE TRIGGER usage_no_delete BEFORE DELETE ON usage BEGIN SELECT RAISE(ABORT, 'usage is append-only'); END;
+   CREATE TABLE hold (
+     tenant TEXT NOT NULL, dedupe_key TEXT NOT NULL, at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL,
+     org TEXT NOT NULL, project TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL,
+     amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0),
+     PRIMARY KEY (tenant, dedupe_key)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX hold_expires_at ON hold (expires_at_ms);
+   CREATE TABLE budget_counter (
+     tenant TEXT NOT NULL, end_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL,
+     org TEXT NOT NULL, project TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL,
+     spent_nano INTEGER NOT NULL CHECK (spent_nano >= 0), reserved_nano INTEGER NOT NULL CHECK (reserved_nano >= 0),
+     PRIMARY KEY (tenant, end_ms, start_ms, org, project, user, key, model, tool)
+   ) STRICT, WITHOUT ROWID;
+   CREATE TABLE threshold_crossing (
+     budget TEXT NOT NULL, start_ms INTEGER NOT NULL, level TEXT NOT NULL, spent_nano INTEGER NOT NULL,
+     PRIMARY KEY (budget, start_ms, level)
+   ) STRICT, WITHOUT ROWID;`,
+];
+
+/** Opens the file, makes or upgrades its tables, and refuses one that a newer version wrote. */
+export async function openLedgerFile(path: string, synchronous: 'normal' | 'full', sources = installed): Promise<Connection> {
+  const { DatabaseSync } = await loadDriver(sources);
+  let connection: Connection | undefined;
+  try {
+    connection = new DatabaseSync(path);
+    connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    migrate(connection, path);
+    connection.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`);
+    return connection;
+  } catch (error) {
+    connection?.close();
+    if (error instanceof StoreError) throw error;
+    throw new StoreError(
+      'ERR_STORE_OPEN',
+      `cannot open the usage ledger ${path}: ${messageOf(error)} (the folder ${dirname(path)} must exist and be writable)`,
+      { cause: error },
+    );
+  }
+}
+
+async function loadDriver(sources: DriverSources): Promise<SqliteDriver> {
+  const builtin = sources.builtin();
+  if (builtin) return builtin;
+  try {
+    return await sources.fallback();
+  } catch (cause) {
+    throw new StoreError(
+      'ERR_SQLITE_MISSING',
+      `Node ${process.version} has no node:sqlite: install its stand-in with 'npm install @photostructure/sqlite'`,
+      { cause },
+    );
+  }
+}
+
+function migrate(connection: Connection, path: string): void {
+  // Takes the write lock at once: two processes that create the file take turns, and a file that cannot be written fails here.
+  connection.exec('BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT');
+  const { version } = connection.prepare('SELECT coalesce(max(version), 0) AS version FROM schema_version').get() as { version: number };
+  if (version > MIGRATIONS.length) {
+    throw new StoreError(
+      'ERR_STORE_VERSION',
+      `the usage ledger ${path} has schema version ${version}; this version of @tidegate/cost-tracker knows up to ${MIGRATIONS.length}`,
+    );
+  }
+  MIGRATIONS.slice(version).forEach((sql, index) => {
+    connection.exec(sql);
+    connection.prepare('INSERT INTO schema_version (version) VALUES (?)').run(version + index + 1);
+  });
+  connection.exec('COMMIT');
+}
+
+/** The message of anything thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

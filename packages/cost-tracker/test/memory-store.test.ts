@@ -1,0 +1,4 @@
+import { memoryStore } from '../src/index.ts';
+import { ledgerContract } from './ledger-contract.ts';
+
+ledgerContract('memoryStore', memoryStore);
