@@ -1,9 +1,12 @@
 export { freePort } from './free-port.ts';
 export { FaultSwitch, type HttpFaults } from './http-faults.ts';
 export { HttpFixture, type HttpFixtureOptions, httpFixture, type RecordedRequest } from './http-fixture.ts';
+export { type LaunchOptions, startNats, startPostgres, startRedis } from './launchers.ts';
+export type { ManagedServer } from './managed-server.ts';
 export { ManualClock, type ManualClockOptions, type ManualTimer } from './manual-clock.ts';
 export { childrenOf, isAlive, type ProcessTree, processTree } from './process-tree.ts';
 export { seededRandom } from './seeded-random.ts';
+export { requireServer, type ServerName, serverAvailable, serverBinary } from './server-binaries.ts';
 export {
   type FixtureEvent,
   type StdioControl,
