@@ -16,6 +16,7 @@ export default defineConfig({
       'benchmarks/**/*.test.ts',
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
+    setupFiles: process.env['PROPERTY_RUNS'] === undefined ? [] : ['tests/property-runs.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     maxWorkers: Math.max(2, availableParallelism()),
