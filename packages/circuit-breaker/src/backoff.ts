@@ -13,6 +13,7 @@ export interface Backoff {
  * Exponential with jitter: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  */
 export function delayAfter(attempt: number, backoff: Backoff, random: number): number {
-  const ceiling = Math.min(backoff.maxDelayMs, backoff.initialDelayMs * backoff.multiplier ** (attempt - 1));
+  const factor = Math.min(backoff.multiplier ** (attempt - 1), Number.MAX_VALUE); // 0 times Infinity is no number
+  const ceiling = Math.min(backoff.maxDelayMs, backoff.initialDelayMs * factor);
   return ceiling * (1 - backoff.jitter * random);
 }

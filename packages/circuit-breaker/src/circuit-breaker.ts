@@ -2,8 +2,7 @@ import { Circuit, type CircuitState, type Permit } from './circuit.ts';
 import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
 import { type CircuitBreakerEvents, Listeners } from './events.ts';
 import { type ChainedPolicy, type ExecuteOptions, Execution, type Protected, run, underSignal } from './execution.ts';
-import { numberWithin } from './options.ts';
-import type { Outcome } from './outcome.ts';
+import { checkedOutcome, type Outcome, waitHint } from './outcome.ts';
 import { breakerSettings, type CircuitBreakerOptions, type Settings } from './settings.ts';
 
 /** Numbers of a breaker at one moment. */
@@ -72,7 +71,10 @@ export class CircuitBreaker implements ChainedPolicy {
     return this.#circuit.settle();
   }
 
-  /** In how many ms a refused call may be admitted at the latest: 0 while calls are admitted, undefined for `forced-open`. */
+  /**
+   * In how many ms it is worth asking again: until the probes while open, until the oldest probe is due while half-open and
+   * full, 0 while calls are admitted, undefined for `forced-open`.
+   */
   get retryAfterMs(): number | undefined {
     return this.#circuit.retryAfterMs();
   }
@@ -119,7 +121,7 @@ export class CircuitBreaker implements ChainedPolicy {
 
   /** The server asked to be left alone: the circuit is open for `throttledMs` at least; a shorter wait never shortens a longer one. */
   onThrottled(permit: Permit, throttledMs: number, error?: unknown): void {
-    this.#finish(permit, { throttledMs: numberWithin('throttledMs', throttledMs, 0, Number.MAX_SAFE_INTEGER) }, 0, error);
+    this.#finish(permit, { throttledMs: waitHint(throttledMs) }, 0, error);
   }
 
   /** Gives the permit back as if the call had not been made. */
@@ -140,6 +142,7 @@ export class CircuitBreaker implements ChainedPolicy {
    * Changes the state by hand. `open` waits as long as any other opening; `half-open` can only follow `open`.
    *
    * @throws {@link IllegalTransitionError} for `half-open` from any other state.
+   * @throws RangeError for a state that there is not.
    */
   transitionTo(state: CircuitState): void {
     this.#circuit.transitionTo(state);
@@ -228,9 +231,9 @@ export class CircuitBreaker implements ChainedPolicy {
     this.#finish(permit, outcome, this.#since(startedAt), error);
   }
 
-  #judged(classifier: () => Outcome | undefined): Outcome {
+  #judged(classifier: () => unknown): Outcome {
     try {
-      return classifier() ?? 'failure';
+      return checkedOutcome(classifier());
     } catch (error) {
       this.#listeners?.emit('listener-error', { name: this.name, error });
       return 'failure';

@@ -1,7 +1,7 @@
 import { IllegalTransitionError } from './errors.ts';
 import type { TransitionReason } from './events.ts';
 import type { Outcome } from './outcome.ts';
-import { mostProbes, Probes } from './probes.ts';
+import { Probes } from './probes.ts';
 import type { Settings } from './settings.ts';
 import type { OpenReason, WindowCounts } from './sliding-window.ts';
 
@@ -18,8 +18,10 @@ export type Permit = number;
 /** What the state machine tells while it decides. */
 export interface CircuitObserver {
   transition(from: CircuitState, to: CircuitState, reason: TransitionReason): void;
-  wouldOpen(reason: OpenReason): void;
+  wouldOpen(reason: OpenReason | 'throttled'): void;
 }
+
+const states: ReadonlySet<CircuitState> = new Set(['closed', 'open', 'half-open', 'forced-open', 'disabled', 'metrics-only']);
 
 /**
  * The state machine: permits out, outcomes in. Runs nothing, waits for nothing, and reads the clock only where the answer
@@ -33,11 +35,12 @@ export class Circuit {
   readonly #probes: Probes;
   readonly #observer: CircuitObserver;
   #openUntil = 0;
-  #told: OpenReason | undefined;
+  #told: OpenReason | 'throttled' | undefined;
+  #lastPermit: Permit = 1;
   /** The state when somebody last looked. */
   state: CircuitState = 'closed';
-  /** The permit of every call of this generation but the probes, whose permits are the numbers after it. */
-  generation: Permit = mostProbes + 1;
+  /** The permit of every call of this generation but the probes, each of which has one of its own. */
+  generation: Permit = 1;
 
   constructor(settings: Settings, observer: CircuitObserver) {
     this.#settings = settings;
@@ -57,10 +60,8 @@ export class Circuit {
       case 'open':
       case 'forced-open':
         return undefined;
-      case 'half-open': {
-        const place = this.#probes.take(this.#settings.clock.now() + this.#settings.probeMs);
-        return place === 0 ? undefined : this.generation + place;
-      }
+      case 'half-open':
+        return this.#admitProbe();
       default:
         return this.generation;
     }
@@ -70,27 +71,27 @@ export class Circuit {
   finish(permit: Permit, outcome: Outcome, slow: boolean): boolean {
     const state = this.settle();
     if (permit === this.generation) return this.#finishCall(outcome, slow);
-    const place = permit - this.generation;
-    if (state === 'half-open' && place > 0 && place <= mostProbes) return this.#finishProbe(place, outcome, slow);
+    if (state === 'half-open') return this.#finishProbe(permit, outcome, slow);
     if (state === 'open' && typeof outcome === 'object') this.#stayOpen(outcome.throttledMs); // true whoever asked
     return false;
   }
 
   /** Changes the state by hand. */
   transitionTo(state: CircuitState): void {
+    if (!states.has(state)) throw new RangeError(`a state must be one of ${[...states].join(', ')}, not ${String(state)}`);
     const from = this.settle();
     if (state === 'half-open' && from !== 'open') throw new IllegalTransitionError(this.#settings.name, from, state);
     if (state === 'open') this.#open(this.#settings.clock.now(), 0, 'by-hand');
     else this.#enter(state, 'by-hand');
   }
 
-  /** In how many ms a refused call may be admitted at the latest; undefined where no time brings that. */
+  /** In how many ms it is worth asking again; undefined where no time brings that. */
   retryAfterMs(): number | undefined {
     switch (this.settle()) {
       case 'open':
-        return Math.ceil(this.#openUntil - this.#settings.clock.now());
+        return Math.max(0, Math.ceil(this.#openUntil - this.#settings.clock.now()));
       case 'half-open':
-        return this.#probes.full ? Math.max(1, Math.ceil(this.#probes.earliestDeadline() - this.#settings.clock.now())) : 0;
+        return this.#probes.full ? Math.max(0, Math.ceil(this.#probes.earliestDeadline() - this.#settings.clock.now())) : 0;
       case 'forced-open':
         return undefined;
       default:
@@ -102,11 +103,19 @@ export class Circuit {
     return this.#settings.window.counts(this.#settings.window.readsTime ? this.#settings.clock.now() : 0);
   }
 
+  #admitProbe(): Permit | undefined {
+    const permit = this.#lastPermit + 1;
+    if (!this.#probes.take(permit, this.#settings.clock.now() + this.#settings.probeMs)) return undefined;
+    this.#lastPermit = permit;
+    return permit;
+  }
+
   #finishCall(outcome: Outcome, slow: boolean): boolean {
     if (this.state !== 'closed' && this.state !== 'metrics-only') return this.state === 'disabled';
     if (outcome === 'ignore') return true;
     if (typeof outcome === 'object') {
       if (this.state === 'closed') this.#open(this.#settings.clock.now(), outcome.throttledMs, 'throttled');
+      else this.#tell('throttled');
       return true;
     }
     this.record(outcome === 'failure', slow);
@@ -118,20 +127,26 @@ export class Circuit {
     const { window, clock } = this.#settings;
     const reason = window.record(failed, slow, window.readsTime ? clock.now() : 0);
     if (this.state === 'metrics-only') {
-      if (reason !== undefined && reason !== this.#told) this.#observer.wouldOpen(reason);
-      this.#told = reason;
+      this.#tell(reason);
     } else if (reason !== undefined) {
       this.#open(clock.now(), 0, reason);
     }
   }
 
-  #finishProbe(place: number, outcome: Outcome, slow: boolean): boolean {
+  #tell(reason: OpenReason | 'throttled' | undefined): void {
+    if (reason !== undefined && reason !== this.#told) this.#observer.wouldOpen(reason);
+    this.#told = reason;
+  }
+
+  #finishProbe(permit: Permit, outcome: Outcome, slow: boolean): boolean {
     const failed = outcome === 'failure' || typeof outcome === 'object' || (slow && outcome !== 'ignore');
     const result = outcome === 'ignore' ? 'ignore' : failed ? 'failure' : 'success';
-    if (!this.#probes.end(place, result)) return false;
-    const { clock, probes, probeFailures } = this.#settings;
-    if (this.#probes.failures >= probeFailures) {
-      this.#open(clock.now(), typeof outcome === 'object' ? outcome.throttledMs : 0, 'probe-failed');
+    if (!this.#probes.end(permit, result)) return false;
+    const { clock, probes, probeFailureRate } = this.#settings;
+    if (typeof outcome === 'object') {
+      this.#open(clock.now(), outcome.throttledMs, 'throttled');
+    } else if (this.#probes.failures / probes >= probeFailureRate) {
+      this.#open(clock.now(), 0, 'probe-failed');
     } else if (this.#probes.successes + this.#probes.failures === probes) {
       this.#enter('closed', 'probes-succeeded');
     }
@@ -158,7 +173,8 @@ export class Circuit {
   #enter(state: CircuitState, reason: TransitionReason): void {
     const from = this.state;
     this.state = state;
-    this.generation += mostProbes + 1;
+    this.#lastPermit += 1;
+    this.generation = this.#lastPermit;
     this.#probes.begin();
     this.#settings.window.clear();
     this.#told = undefined;

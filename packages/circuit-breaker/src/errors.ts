@@ -13,7 +13,7 @@ export class CircuitOpenError extends Error {
   /** The breaker's state when it refused. */
   readonly state: CircuitState;
   /** When a call may be admitted again, in ms from now; absent for a circuit that is held open by hand. */
-  readonly retryAfterMs?: number;
+  declare readonly retryAfterMs?: number;
   /** @internal */
   readonly [kind] = 'circuit-open';
   /** @internal */

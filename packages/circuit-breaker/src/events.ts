@@ -27,7 +27,7 @@ export interface CircuitBreakerEvents {
   /** A result came after the state that admitted its call had ended; it changed nothing. */
   late: { readonly name: string };
   /** A threshold was reached in state `metrics-only`: the circuit would have opened. Told again only after a quiet call. */
-  'threshold-reached': { readonly name: string; readonly reason: OpenReason };
+  'threshold-reached': { readonly name: string; readonly reason: OpenReason | 'throttled' };
   /** A listener or a classifier threw. */
   'listener-error': { readonly name: string; readonly error: unknown };
 }
@@ -36,10 +36,11 @@ export interface CircuitBreakerEvents {
 export class Listeners {
   readonly #emitter = new EventEmitter();
 
-  add(event: string, listener: (payload: never) => void): () => void {
-    this.#emitter.on(event, listener as (payload: unknown) => void);
+  add<E extends keyof CircuitBreakerEvents>(event: E, listener: (payload: CircuitBreakerEvents[E]) => void): () => void {
+    const own = (payload: CircuitBreakerEvents[E]) => listener(payload); // so that removing one addition of a function leaves its others
+    this.#emitter.on(event, own);
     return () => {
-      this.#emitter.off(event, listener as (payload: unknown) => void);
+      this.#emitter.off(event, own);
     };
   }
 

@@ -1,3 +1,5 @@
+import { numberWithin } from './options.ts';
+
 /**
  * What a finished call says about the health of what was called.
  *
@@ -7,10 +9,22 @@
  */
 export type Outcome = 'success' | 'failure' | 'ignore' | { readonly throttledMs: number };
 
-/** Decides what a result means. A rule that throws counts as `failure` and is reported as `listener-error`. */
+/** Decides what a result means. A rule that throws, or answers anything else, counts as `failure` and is reported as `listener-error`. */
 export interface Classifier {
   /** What a thrown error means; without it every error is a `failure`, except the refusals of this package's policies. */
   error?(error: unknown): Outcome;
   /** What a returned value means; without it every value is a `success`. */
   value?(value: unknown): Outcome;
+}
+
+/** Returns what a classifier answered if it is an outcome; a promise or a hint of NaN would open the circuit for ever. */
+export function checkedOutcome(answer: unknown): Outcome {
+  if (answer === 'success' || answer === 'failure' || answer === 'ignore') return answer;
+  if (typeof answer === 'object' && answer !== null && 'throttledMs' in answer) return { throttledMs: waitHint(answer.throttledMs) };
+  throw new RangeError(`a classifier must answer 'success', 'failure', 'ignore' or { throttledMs }, not ${String(answer)}`);
+}
+
+/** Checks for how long a server asks to be left alone. */
+export function waitHint(throttledMs: unknown): number {
+  return numberWithin('throttledMs', throttledMs as number, 0, Number.MAX_SAFE_INTEGER);
 }

@@ -71,12 +71,13 @@ export class Retry implements ChainedPolicy {
     const { clock, maxElapsedMs } = this.#settings;
     const startedAt = maxElapsedMs === Number.POSITIVE_INFINITY ? 0 : clock.now();
     for (let attempt = 1; ; attempt += 1) {
+      execution.throwIfAborted(); // an abort may come between the end of a wait and this line
       try {
         return await fn(execution);
       } catch (error) {
         execution.throwIfAborted();
         const delayMs = this.#delayFor(attempt, error);
-        if (delayMs === undefined || (startedAt > 0 && clock.now() - startedAt + delayMs > maxElapsedMs)) throw error;
+        if (delayMs === undefined || clock.now() - startedAt + delayMs > maxElapsedMs) throw error;
         await pause(delayMs, clock, execution);
       }
     }

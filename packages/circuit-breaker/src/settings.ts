@@ -37,8 +37,8 @@ export interface Settings {
   readonly slowMs: number;
   readonly openMs: number;
   readonly probes: number;
-  /** Failed probes from which a half-open circuit opens again. */
-  readonly probeFailures: number;
+  /** Share of failed probes from which a half-open circuit opens again. */
+  readonly probeFailureRate: number;
   readonly probeMs: number;
   readonly classify: Classifier;
   readonly clock: Clock;
@@ -75,7 +75,7 @@ export function breakerSettings(options: CircuitBreakerOptions): Settings {
     slowMs: slowMs(options),
     openMs,
     probes,
-    probeFailures: consecutive ? 1 : Math.ceil(failureRate * probes),
+    probeFailureRate: consecutive ? 1 / probes : failureRate,
     probeMs: wholeNumber('maxWaitDurationInHalfOpenStateMs', options.maxWaitDurationInHalfOpenStateMs ?? openMs, 1, longestTimerMs),
     classify: options.classify ?? {},
     clock: options.clock ?? systemClock,

@@ -71,8 +71,9 @@ export function rateThresholds(failureRate: number, slowCallRate: number | undef
 
 function reached(calls: number, failures: number, slowCalls: number, limit: RateThresholds): OpenReason | undefined {
   if (calls < limit.minimumCalls) return undefined;
-  if (failures >= limit.failureRate * calls) return 'failure-rate';
-  if (slowCalls >= limit.slowCallRate * calls) return 'slow-call-rate';
+  // divided, because 0.55 * 100 is a little more than 55
+  if (failures / calls >= limit.failureRate) return 'failure-rate';
+  if (slowCalls / calls >= limit.slowCallRate) return 'slow-call-rate';
   return undefined;
 }
 
