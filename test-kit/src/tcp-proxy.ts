@@ -61,7 +61,6 @@ export class TcpProxy implements AsyncDisposable {
   /** Accepts connections and bytes, and forwards none of them: a black hole. Nothing is lost. */
   pause(): void {
     this.#weather.paused = true;
-    for (const link of this.#links) link.pause();
   }
 
   /** Ends `pause`: what waited is forwarded. */
@@ -99,7 +98,6 @@ export class TcpProxy implements AsyncDisposable {
     const { host = '127.0.0.1', port } = this.#target;
     const link = new Link(client, connect({ host, port, allowHalfOpen: true }), this.#weather, () => this.#links.delete(link));
     this.#links.add(link);
-    if (this.#weather.paused) link.pause();
   }
 }
 
@@ -125,10 +123,6 @@ class Link {
         if (client.destroyed && server.destroyed) closed();
       });
     }
-  }
-
-  pause(): void {
-    for (const direction of this.#directions) direction.pause();
   }
 
   resume(): void {
@@ -158,10 +152,6 @@ class Direction {
     source.on('data', (chunk) => this.#take(this.#spoil(chunk)));
     source.on('end', () => this.#take(END));
     sink.on('drain', () => this.resume());
-  }
-
-  pause(): void {
-    this.#source.pause();
   }
 
   resume(): void {

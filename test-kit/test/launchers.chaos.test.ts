@@ -1,9 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
+  childrenOf,
   isAlive,
   type LaunchOptions,
   type ManagedServer,
@@ -24,10 +25,11 @@ interface Kind {
   protocol: string;
 }
 
+const postgres: Kind = { name: 'postgres', start: startPostgres, answers: postgresAnswers, protocol: 'postgres:' };
 const kinds: Kind[] = [
   { name: 'redis', start: startRedis, answers: redisAnswers, protocol: 'redis:' },
   { name: 'nats', start: startNats, answers: natsAnswers, protocol: 'nats:' },
-  { name: 'postgres', start: startPostgres, answers: postgresAnswers, protocol: 'postgres:' },
+  postgres,
 ];
 
 const started: ManagedServer[] = [];
@@ -122,6 +124,29 @@ test.runIf(requireServer('postgres'))('a killed Postgres leaves no shared memory
   expect(segments()).not.toContain(segment);
 });
 
+describe.skipIf(!requireServer('postgres'))('the backends of Postgres, each in a process group of its own', () => {
+  test('are killed in the middle of a query', async () => {
+    const server = await launch(postgres);
+    const client = await session(server.port);
+    client.write(query('SELECT count(*) FROM generate_series(1, 1e12)'));
+    const busy = await until(() => childrenOf(server.pid ?? 0).find((pid) => commandOf(pid).endsWith('SELECT')), { what: 'the query' });
+    await server.kill();
+    expect(isAlive(busy)).toBe(false);
+    client.destroy();
+  });
+
+  test('are paused with the server', async () => {
+    const server = await launch(postgres);
+    const client = await session(server.port);
+    server.pause();
+    expect(family(server.pid).map(stateOf)).toEqual(family(server.pid).map(() => 'T'));
+    client.write(query('SELECT 1'));
+    server.resume();
+    expect(String(await once(client, 'data'))).toContain('SELECT 1');
+    client.destroy();
+  });
+});
+
 test.runIf(requireServer('redis'))('data that Redis was told to keep survives a kill', async () => {
   const server = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] });
   started.push(server);
@@ -151,4 +176,33 @@ async function redis(port: number, command: string): Promise<string> {
   const [reply] = await once(socket, 'data');
   socket.destroy();
   return String(reply);
+}
+
+const commandOf = (pid: number): string => processTree(pid)?.command ?? '';
+const stateOf = (pid: number): string =>
+  process.platform === 'linux'
+    ? (/^State:\s*(\w)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]?.toUpperCase() ?? '')
+    : execFileSync('ps', ['-o', 'stat=', '-p', `${pid}`], { encoding: 'utf8' }).slice(0, 1);
+
+/** A message of the Postgres protocol: its type, then its length with the length itself. */
+function message(type: string, body: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeInt32BE(body.length + 4);
+  return Buffer.concat([Buffer.from(type), length, body]);
+}
+
+const query = (sql: string): Buffer => message('Q', Buffer.from(`${sql}\0`));
+
+async function session(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(message('', Buffer.from('\0\x03\0\0user\0postgres\0\0', 'latin1')));
+  let heard = '';
+  const hear = (chunk: Buffer): void => {
+    heard += chunk.toString('latin1');
+  };
+  socket.on('data', hear);
+  await until(() => heard.endsWith('Z\0\0\0\x05I'), { what: 'Postgres to be ready for a query' });
+  socket.off('data', hear);
+  return socket;
 }

@@ -130,6 +130,9 @@ test('a server that exits at its start answers nothing', async () => {
 
 test('the end of the input ends it, unless it is stubborn', async () => {
   const polite = start();
+  await polite.initialize();
+  polite.call(1, 'slow', { ms: 600_000 });
+  await until(() => polite.fixture.control.executions('slow') === 1, { what: 'the call to run' });
   polite.child.stdin.end();
   expect(await polite.exit).toEqual([0, null]);
   const stubborn = start({ stubborn: true });

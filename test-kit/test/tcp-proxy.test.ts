@@ -98,9 +98,10 @@ test('delay holds each direction for so long and keeps the order', async () => {
 
 test('corrupt inverts every nth byte of each direction and no other', async () => {
   proxy.corrupt(4);
-  const back = await roundTrip(await open(), Buffer.alloc(10, 0x00));
-  // The way back inverts the same places again; what the target heard shows the way there.
-  expect(back.equals(Buffer.alloc(10, 0x00))).toBe(true);
+  const client = await open();
+  // The way back inverts the same places again; what the target heard shows the way there. Counting goes over chunks.
+  expect([...(await roundTrip(client, Buffer.alloc(6)))]).toEqual([0, 0, 0, 0, 0, 0]);
+  await roundTrip(client, Buffer.alloc(4));
   expect(heard).toBe('\0\0\0\xff\0\0\0\xff\0\0');
   await proxy.heal();
   heard = '';
