@@ -1,5 +1,14 @@
 import { CircuitBreaker } from './circuit-breaker.ts';
-import { type ChainedPolicy, type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
+import {
+  type ChainedPolicy,
+  type ExecuteOptions,
+  Execution,
+  type ExecutionContext,
+  type Policy,
+  type Protected,
+  run,
+  underSignal,
+} from './execution.ts';
 import { Retry } from './retry.ts';
 
 /**
@@ -13,10 +22,6 @@ import { Retry } from './retry.ts';
  * failures before it.
  */
 export function pipeline(...policies: readonly Policy[]): Pipeline {
-  const breaker = policies.findIndex((policy) => policy instanceof CircuitBreaker);
-  if (breaker >= 0 && policies.slice(breaker).some((policy) => policy instanceof Retry)) {
-    throw new RangeError('pipeline: retry stands inside the circuit breaker; write pipeline(retry(…), breaker, …)');
-  }
   return new Pipeline(policies);
 }
 
@@ -26,7 +31,11 @@ export class Pipeline implements ChainedPolicy {
 
   /** @internal */
   constructor(policies: readonly Policy[]) {
-    this.#policies = policies;
+    this.#policies = policies.flatMap((policy) => (policy instanceof Pipeline ? policy.#policies : [policy]));
+    const breaker = this.#policies.findIndex((policy) => policy instanceof CircuitBreaker);
+    if (breaker >= 0 && this.#policies.slice(breaker).some((policy) => policy instanceof Retry)) {
+      throw new RangeError('pipeline: retry stands inside the circuit breaker; write pipeline(retry(…), breaker, …)');
+    }
   }
 
   /** Runs `fn` inside all policies. An abort of `options.signal` rejects at once with its reason. */
@@ -43,11 +52,15 @@ export class Pipeline implements ChainedPolicy {
   #runFrom<T>(at: number, fn: Protected<T>, execution: Execution): Promise<T> {
     const policy = this.#policies[at];
     if (policy === undefined) return innermost(fn, execution);
-    const inner: Protected<T> =
-      at + 1 === this.#policies.length
-        ? fn
-        : (context) => this.#runFrom(at + 1, fn, context instanceof Execution ? context : linked(context.signal));
-    return isChained(policy) ? policy[run](inner, execution) : policy.execute(inner, { signal: execution.signal });
+    const inner: Protected<T> = at + 1 === this.#policies.length ? fn : (context) => this.#runInside(at + 1, fn, context, execution);
+    return isChained(policy) ? policy[run](inner, execution) : foreign(policy, inner, execution);
+  }
+
+  /** Goes on with the execution that the policy outside hands inwards; a foreign one hands a signal, or nothing. */
+  #runInside<T>(at: number, fn: Protected<T>, context: Partial<ExecutionContext> | undefined, outer: Execution): Promise<T> {
+    if (context instanceof Execution) return this.#runFrom(at, fn, context);
+    const signal = context?.signal;
+    return signal === undefined ? this.#runFrom(at, fn, outer) : underSignal(signal, (execution) => this.#runFrom(at, fn, execution));
   }
 }
 
@@ -55,12 +68,9 @@ function isChained(policy: Policy): policy is ChainedPolicy {
   return run in policy;
 }
 
-/** An execution that follows a signal which a foreign policy hands inwards. */
-function linked(signal: AbortSignal | undefined): Execution {
-  const execution = new Execution();
-  if (signal?.aborted) execution.abort(signal.reason);
-  else signal?.addEventListener('abort', () => execution.abort(signal.reason), { once: true });
-  return execution;
+/** Runs another library's policy so that what it throws at once is a rejection too. */
+async function foreign<T>(policy: Policy, fn: Protected<T>, execution: Execution): Promise<T> {
+  return policy.execute(fn, { signal: execution.signal });
 }
 
 async function innermost<T>(fn: Protected<T>, execution: Execution): Promise<T> {
