@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
+import { guard } from './guard.ts';
 import { isAlive, type ProcessTree, processTree } from './process-tree.ts';
 import { type TempDir, tempDir } from './temp-dir.ts';
 import { until } from './until.ts';
@@ -46,7 +46,7 @@ export class ManagedServer implements AsyncDisposable {
 
   /** Resolves when the server answers its own protocol. */
   static async start(recipe: ServerRecipe): Promise<ManagedServer> {
-    const server = new ManagedServer(recipe, tempDir(`tidegate-${recipe.name}-`), await freePort());
+    const server = new ManagedServer(recipe, tempDir(`${recipe.name}-`), await freePort());
     try {
       await recipe.prepare?.(server.folder);
       await server.#startOnFreePort();
@@ -153,7 +153,7 @@ export class ManagedServer implements AsyncDisposable {
     child.unref();
     this.#child = child;
     this.#paused = false;
-    this.#guard = guard(child.pid ?? 0, this.folder);
+    this.#guard = guard('kill -s KILL -- "-$1"; rm -rf "$2"', `${child.pid}`, this.folder);
     const gone = (): boolean => child.exitCode !== null || child.signalCode !== null;
     await until(async () => gone() || (await answers(this.#port)), { timeoutMs: START_TIMEOUT_MS, what: `${name} to answer` });
     if (!gone()) return;
@@ -168,20 +168,6 @@ export class ManagedServer implements AsyncDisposable {
     this.#guard = undefined;
     this.#child = undefined;
   }
-}
-
-/**
- * Ends the server when this process dies, however it dies: a shell that waits for the end of a pipe which only this process
- * holds. A process of its own group, so that Ctrl-C does not reach it first.
- */
-function guard(pid: number, folder: string): ChildProcess {
-  const child = spawn('/bin/sh', ['-c', 'read -r _; kill -s KILL -- "-$1"; rm -rf "$2"', 'guard', String(pid), folder], {
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  child.unref();
-  (child.stdin as Socket).unref();
-  return child;
 }
 
 function descendants(pid: number): number[] {

@@ -57,7 +57,7 @@ const child = fileURLToPath(new URL('./fixture-stdio.mjs', import.meta.url));
  * Disposing removes the fixture's own files.
  */
 export function stdioFixture({ env = {}, ...options }: StdioFixtureOptions = {}): StdioFixture {
-  const folder = tempDir('tidegate-mcp-');
+  const folder = tempDir('mcp-');
   const log = join(folder.path, 'log.jsonl');
   const faults = join(folder.path, 'faults.json');
   writeFileSync(log, '');

@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { guard } from './guard.ts';
 
 /** A folder of its own that is gone after the test. */
 export interface TempDir extends AsyncDisposable {
@@ -9,22 +10,21 @@ export interface TempDir extends AsyncDisposable {
   remove(): void;
 }
 
-const alive = new Set<string>();
-let watching = false;
+let root: string | undefined;
 
-function removeAll(): void {
-  for (const path of alive) rmSync(path, { recursive: true, force: true });
+/** Makes an empty folder. What nobody removed is removed after the end of this process, even by SIGKILL. */
+export function tempDir(prefix = 'dir-'): TempDir {
+  root ??= guardedRoot();
+  const path = mkdtempSync(join(root, prefix));
+  const remove = (): void => rmSync(path, { recursive: true, force: true, maxRetries: 5 });
+  return { path, remove, [Symbol.asyncDispose]: async () => remove() };
 }
 
-/** Makes an empty folder. What nobody removed is removed when the process exits. */
-export function tempDir(prefix = 'tidegate-'): TempDir {
-  if (!watching) process.once('exit', removeAll);
-  watching = true;
-  const path = mkdtempSync(join(tmpdir(), prefix));
-  alive.add(path);
-  const remove = (): void => {
-    alive.delete(path);
-    rmSync(path, { recursive: true, force: true, maxRetries: 5 });
-  };
-  return { path, remove, [Symbol.asyncDispose]: async () => remove() };
+function guardedRoot(): string {
+  const path = mkdtempSync(join(tmpdir(), 'tidegate-'));
+  // Servers that run as another user pass through to their own folder.
+  chmodSync(path, 0o711);
+  // Twice, because a server that dies at the same time may still write.
+  guard('rm -rf "$1" || { sleep 1; rm -rf "$1"; }', path);
+  return path;
 }

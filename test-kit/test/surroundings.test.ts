@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { childrenOf, freePort, isAlive, processTree, seededRandom, tempDir, until } from '../src/index.ts';
 
@@ -58,22 +58,15 @@ test('a tempDir is gone with its contents once removed', async () => {
   dir.remove();
 });
 
-test('a tempDir that nobody removed is gone after the process', async () => {
+test.each(['process.exit(0)', "process.kill(process.pid, 'SIGKILL')"])('a tempDir that nobody removed is gone after %s', async (end) => {
   const module = new URL('../src/temp-dir.ts', import.meta.url).href;
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', '-e', `import(${JSON.stringify(module)}).then(({ tempDir }) => console.log(tempDir().path))`],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  let path = '';
-  child.stdout.on('data', (chunk) => {
-    path += chunk;
-  });
-  expect(await once(child, 'close')).toEqual([0, null]);
-  expect(path).toMatch(/tidegate-/);
-  expect(existsSync(path.trim())).toBe(false);
+  const script = `import(${JSON.stringify(module)}).then(({ tempDir }) => console.log(tempDir().path)).then(() => process.stdin.once('data', () => ${end}))`;
+  const child = spawn(process.execPath, ['--import', 'tsx', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const path = String((await once(child.stdout, 'data'))[0]).trim();
+  expect(existsSync(path)).toBe(true);
+  child.stdin.write('end\n');
+  await once(child, 'exit');
+  await until(() => !existsSync(dirname(path)), { what: 'the folder and its root to go' });
 });
 
 test('seededRandom repeats itself for the same seed only, within [0, 1)', () => {
