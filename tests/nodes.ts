@@ -18,7 +18,7 @@ interface Outcome {
 async function install(major: string): Promise<string> {
   const folder = join(root, 'node_modules/.cache/node', major);
   mkdirSync(folder, { recursive: true });
-  await must('npm', ['install', '--prefix', folder, '--no-audit', '--no-fund', `node@${major}`], { cwd: folder });
+  await must('npm', ['install', '--prefix', folder, '--ignore-scripts=false', '--no-audit', '--no-fund', `node@${major}`], { cwd: folder });
   return join(folder, 'node_modules/node/bin');
 }
 
