@@ -27,7 +27,7 @@ export function numberWithin(option: string, value: number, min: number, max: nu
 /** Returns `value` if it is a fraction above 0 and at most 1. */
 export function fraction(option: string, value: number): number {
   if (!(typeof value === 'number' && value > 0 && value <= 1)) {
-    const hint = value > 1 && value <= 100 ? ` (for ${value} % write ${value / 100})` : '';
+    const hint = typeof value === 'number' && value > 1 && value <= 100 ? ` (for ${value} % write ${value / 100})` : '';
     throw new RangeError(`${option} must be a fraction above 0 and at most 1, not ${String(value)}${hint}`);
   }
   return value;

@@ -35,16 +35,14 @@ const known = ['maxAttempts', 'initialDelayMs', 'multiplier', 'maxDelayMs', 'jit
  */
 export function retry(options: RetryOptions = {}): Retry {
   onlyKnown('retry', options, known);
-  const limit = (option: 'initialDelayMs' | 'maxDelayMs', otherwise: number) =>
-    numberWithin(option, options[option] ?? otherwise, 0, longestTimerMs);
+  const { maxAttempts = 3, initialDelayMs = 200, multiplier = 2, maxDelayMs = 30_000, jitter = 1, maxElapsedMs } = options;
   return new Retry({
-    maxAttempts: wholeNumber('maxAttempts', options.maxAttempts ?? 3, 1, 1_000),
-    initialDelayMs: limit('initialDelayMs', 200),
-    multiplier: numberWithin('multiplier', options.multiplier ?? 2, 1, 1_000),
-    maxDelayMs: limit('maxDelayMs', 30_000),
-    jitter: numberWithin('jitter', options.jitter ?? 1, 0, 1),
-    maxElapsedMs:
-      options.maxElapsedMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('maxElapsedMs', options.maxElapsedMs, 0, longestTimerMs),
+    maxAttempts: wholeNumber('maxAttempts', maxAttempts, 1, 1_000),
+    initialDelayMs: numberWithin('initialDelayMs', initialDelayMs, 0, longestTimerMs),
+    multiplier: numberWithin('multiplier', multiplier, 1, 1_000),
+    maxDelayMs: numberWithin('maxDelayMs', maxDelayMs, 0, longestTimerMs),
+    jitter: numberWithin('jitter', jitter, 0, 1),
+    maxElapsedMs: maxElapsedMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('maxElapsedMs', maxElapsedMs, 0, longestTimerMs),
     retryIf: options.retryIf ?? ((error) => !isRefusal(error)),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,

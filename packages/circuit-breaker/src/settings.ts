@@ -2,7 +2,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { fraction, longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
 import type { Classifier } from './outcome.ts';
 import { mostProbes } from './probes.ts';
-import { rateThresholds, type SlidingWindow, type SlidingWindowOptions, slidingWindow } from './sliding-window.ts';
+import { countSize, rateThresholds, type SlidingWindow, type SlidingWindowOptions, slidingWindow } from './sliding-window.ts';
 
 /** How a {@link CircuitBreaker} behaves. The names are resilience4j's. */
 export interface CircuitBreakerOptions {
@@ -63,27 +63,38 @@ const onlyForRates = ['failureRateThreshold', 'slowCallRateThreshold', 'slowCall
 /** Checks the options of a breaker and completes them; throws a RangeError that names option, value and limit. */
 export function breakerSettings(options: CircuitBreakerOptions): Settings {
   onlyKnown('CircuitBreaker', options, known);
-  const windowOptions = options.slidingWindow ?? { type: 'consecutive', failures: 5 };
-  const consecutive = windowOptions.type === 'consecutive';
+  const { name = 'default', slidingWindow: window = { type: 'consecutive', failures: 5 }, classify = {}, clock = systemClock } = options;
+  const { waitDurationInOpenStateMs: openMs = 60_000, permittedNumberOfCallsInHalfOpenState: probes = 1 } = options;
+  const { maxWaitDurationInHalfOpenStateMs: probeMs = openMs, failureRateThreshold = 0.5 } = options;
+  const consecutive = window?.type === 'consecutive';
   if (consecutive) refuseRateOptions(options);
-  const openMs = wholeNumber('waitDurationInOpenStateMs', options.waitDurationInOpenStateMs ?? 60_000, 1, longestTimerMs);
-  const probes = wholeNumber('permittedNumberOfCallsInHalfOpenState', options.permittedNumberOfCallsInHalfOpenState ?? 1, 1, mostProbes);
-  const failureRate = fraction('failureRateThreshold', options.failureRateThreshold ?? 0.5);
+  const failureRate = fraction('failureRateThreshold', failureRateThreshold);
   return {
-    name: options.name ?? 'default',
-    window: slidingWindow(windowOptions, rateThresholds(failureRate, options.slowCallRateThreshold, minimumCalls(options, windowOptions))),
+    name,
+    openMs: wholeNumber('waitDurationInOpenStateMs', openMs, 1, longestTimerMs),
+    probes: wholeNumber('permittedNumberOfCallsInHalfOpenState', probes, 1, mostProbes),
+    probeMs: wholeNumber('maxWaitDurationInHalfOpenStateMs', probeMs, 1, longestTimerMs),
+    window: slidingWindow(window, rateThresholds(failureRate, options.slowCallRateThreshold, minimumCalls(options, window))),
     slowMs: slowMs(options),
-    openMs,
-    probes,
     probeFailureRate: consecutive ? 1 / probes : failureRate,
-    probeMs: wholeNumber('maxWaitDurationInHalfOpenStateMs', options.maxWaitDurationInHalfOpenStateMs ?? openMs, 1, longestTimerMs),
-    classify: options.classify ?? {},
-    clock: options.clock ?? systemClock,
+    classify: checkedClassifier(classify),
+    clock,
   };
 }
 
-function minimumCalls(options: CircuitBreakerOptions, window: SlidingWindowOptions): number {
-  return options.minimumNumberOfCalls ?? (window.type === 'count' ? Math.min(10, window.size) : 10);
+function minimumCalls({ minimumNumberOfCalls }: CircuitBreakerOptions, window: SlidingWindowOptions): number {
+  if (minimumNumberOfCalls !== undefined) return minimumNumberOfCalls;
+  return window?.type === 'count' ? Math.min(10, countSize(window)) : 10;
+}
+
+function checkedClassifier(classify: Classifier): Classifier {
+  if (typeof classify !== 'object' || classify === null) throw new RangeError(`classify must be an object, not ${typeof classify}`);
+  onlyKnown('classify', classify, ['error', 'value']);
+  for (const rule of ['error', 'value'] as const) {
+    const type = typeof classify[rule];
+    if (type !== 'function' && type !== 'undefined') throw new RangeError(`classify.${rule} must be a function, not ${type}`);
+  }
+  return classify;
 }
 
 function slowMs(options: CircuitBreakerOptions): number {

@@ -41,23 +41,29 @@ export interface SlidingWindow {
 
 /** Makes the window that the options describe; throws a RangeError for values that contradict each other. */
 export function slidingWindow(options: SlidingWindowOptions, thresholds: RateThresholds): SlidingWindow {
-  switch (options.type) {
+  switch (options?.type) {
     case 'consecutive':
       onlyKnown('slidingWindow', options, ['type', 'failures']);
       return new ConsecutiveWindow(wholeNumber('slidingWindow.failures', options.failures, 1, 1_000_000));
     case 'count':
       onlyKnown('slidingWindow', options, ['type', 'size']);
-      return new CountWindow(wholeNumber('slidingWindow.size', options.size, 1, 1_000_000), thresholds);
+      return new CountWindow(countSize(options), thresholds);
     case 'time': {
       onlyKnown('slidingWindow', options, ['type', 'durationMs', 'buckets']);
-      const durationMs = wholeNumber('slidingWindow.durationMs', options.durationMs, 1, longestTimerMs);
-      return new TimeWindow(durationMs, wholeNumber('slidingWindow.buckets', options.buckets ?? 10, 1, 1_000), thresholds);
+      const { durationMs, buckets = 10 } = options;
+      wholeNumber('slidingWindow.durationMs', durationMs, 1, longestTimerMs);
+      return new TimeWindow(durationMs, wholeNumber('slidingWindow.buckets', buckets, 1, 1_000), thresholds);
     }
     default:
       throw new RangeError(
-        `slidingWindow.type must be 'consecutive', 'count' or 'time', not '${String((options as { type: unknown }).type)}'`,
+        `slidingWindow.type must be 'consecutive', 'count' or 'time', not '${String((options as { type?: unknown } | null)?.type)}'`,
       );
   }
+}
+
+/** The checked size of a count window. */
+export function countSize({ size }: { readonly size: number }): number {
+  return wholeNumber('slidingWindow.size', size, 1, 1_000_000);
 }
 
 /** Checks the thresholds of a window of rates. */

@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest';
+import { CircuitBreaker, type CircuitBreakerOptions } from '../src/index.ts';
+import { type RetryOptions, retry, type TimeoutOptions, timeout } from '../src/policies.ts';
+
+type Make = (value: unknown) => unknown;
+
+const longest = 2_147_483_647;
+const breakerOf = (options: object) => new CircuitBreaker(options as CircuitBreakerOptions);
+const withBreaker =
+  (option: string, others: object = {}): Make =>
+  (value) =>
+    breakerOf({ ...others, [option]: value });
+const withWindow =
+  (option: string, window: object): Make =>
+  (value) =>
+    breakerOf({ slidingWindow: { ...window, [option]: value } });
+const withRetry =
+  (option: string): Make =>
+  (value) =>
+    retry({ [option]: value } as RetryOptions);
+const count = { slidingWindow: { type: 'count', size: 1_000 } };
+
+const nonsense = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, '1', null, true, 1n, [1], {}, new Date(1)];
+
+/** Option, how it is given, its least and greatest value, whether fractions pass, and what is too small or too large. */
+const numeric: Array<[option: string, make: Make, good: number[], bad: number[]]> = [
+  ['waitDurationInOpenStateMs', withBreaker('waitDurationInOpenStateMs'), [1, longest], [-1, 0, 0.5, 1.5, longest + 1]],
+  ['permittedNumberOfCallsInHalfOpenState', withBreaker('permittedNumberOfCallsInHalfOpenState'), [1, 1_000], [-1, 0, 1.5, 1_001]],
+  ['maxWaitDurationInHalfOpenStateMs', withBreaker('maxWaitDurationInHalfOpenStateMs'), [1, longest], [-1, 0, 1.5, longest + 1]],
+  ['failureRateThreshold', withBreaker('failureRateThreshold', count), [1e-9, 0.5, 1], [-0.5, 0, 1.01, 50, 101]],
+  [
+    'slowCallRateThreshold',
+    withBreaker('slowCallRateThreshold', { ...count, slowCallDurationThresholdMs: 1 }),
+    [1e-9, 0.5, 1],
+    [-0.5, 0, 1.01, 50],
+  ],
+  [
+    'slowCallDurationThresholdMs',
+    withBreaker('slowCallDurationThresholdMs', { ...count, slowCallRateThreshold: 1 }),
+    [0, 0.5, longest],
+    [-1, longest + 1],
+  ],
+  ['minimumNumberOfCalls', withBreaker('minimumNumberOfCalls', count), [1, 1_000], [-1, 0, 1.5, 1_000_001]],
+  ['slidingWindow.failures', withWindow('failures', { type: 'consecutive' }), [1, 1_000_000], [-1, 0, 1.5, 1_000_001]],
+  ['slidingWindow.size', withWindow('size', { type: 'count' }), [1, 1_000_000], [-1, 0, 1.5, 1_000_001]],
+  ['slidingWindow.durationMs', withWindow('durationMs', { type: 'time' }), [1, longest], [-1, 0, 1.5, longest + 1]],
+  ['slidingWindow.buckets', withWindow('buckets', { type: 'time', durationMs: 10 }), [1, 1_000], [-1, 0, 1.5, 1_001]],
+  ['maxAttempts', withRetry('maxAttempts'), [1, 1_000], [-1, 0, 1.5, 1_001]],
+  ['initialDelayMs', withRetry('initialDelayMs'), [0, 0.5, longest], [-1, longest + 1]],
+  ['multiplier', withRetry('multiplier'), [1, 1.5, 1_000], [-1, 0, 0.5, 1_001]],
+  ['maxDelayMs', withRetry('maxDelayMs'), [0, 0.5, longest], [-1, longest + 1]],
+  ['jitter', withRetry('jitter'), [0, 0.5, 1], [-0.1, 1.1, 50]],
+  ['maxElapsedMs', withRetry('maxElapsedMs'), [0, 0.5, longest], [-1, longest + 1]],
+  ['totalMs', (totalMs) => timeout({ totalMs } as TimeoutOptions), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
+];
+
+describe.each(numeric)('%s', (option, make, good, bad) => {
+  it.each(good)('takes %d', (value) => {
+    expect(() => make(value)).not.toThrow();
+  });
+
+  it.each([...bad, ...nonsense])('refuses %s with its name, the value and the limit', (value) => {
+    let error: unknown;
+    try {
+      make(value);
+    } catch (e) {
+      error = e;
+    }
+    expect(error).toBeInstanceOf(RangeError);
+    const { message } = error as Error;
+    expect(message).toContain(option);
+    expect(message).toContain(`not ${String(value)}`);
+    expect(message).toMatch(/from \d+ to \d+|above 0 and at most 1/);
+  });
+});
+
+describe('a percentage given for a fraction', () => {
+  it.each(['failureRateThreshold', 'slowCallRateThreshold'])('is told how to write it (%s)', (option) => {
+    const make = withBreaker(option, { ...count, slowCallDurationThresholdMs: 1, slowCallRateThreshold: 1 });
+    expect(() => make(50)).toThrow('for 50 % write 0.5');
+  });
+});
+
+describe('options that contradict each other are refused', () => {
+  it.each([
+    ['a minimum above the window', { slidingWindow: { type: 'count', size: 5 }, minimumNumberOfCalls: 6 }, 'minimumNumberOfCalls (6)'],
+    ['a slow rate without a duration', { ...count, slowCallRateThreshold: 0.5 }, 'go together'],
+    ['a slow duration without a rate', { ...count, slowCallDurationThresholdMs: 10 }, 'go together'],
+    ['a failure rate of a consecutive window', { failureRateThreshold: 0.5 }, 'failureRateThreshold'],
+    ['a minimum of a consecutive window', { minimumNumberOfCalls: 5 }, 'minimumNumberOfCalls'],
+    [
+      'a slow rate of a consecutive window',
+      { slidingWindow: { type: 'consecutive', failures: 5 }, slowCallRateThreshold: 1, slowCallDurationThresholdMs: 1 },
+      'slowCallRateThreshold',
+    ],
+  ])('%s', (_, options, message) => {
+    expect(() => breakerOf(options)).toThrow(RangeError);
+    expect(() => breakerOf(options)).toThrow(message);
+  });
+});
+
+describe('what is not known is refused', () => {
+  it.each<[string, () => unknown, string]>([
+    ['an option of a breaker', () => breakerOf({ failureThreshold: 5 }), "'failureThreshold'"],
+    ['an option of a consecutive window', () => breakerOf({ slidingWindow: { type: 'consecutive', failures: 5, size: 5 } }), "'size'"],
+    ['an option of a count window', () => breakerOf({ slidingWindow: { type: 'count', size: 5, buckets: 5 } }), "'buckets'"],
+    ['an option of a time window', () => breakerOf({ slidingWindow: { type: 'time', durationMs: 5, size: 5 } }), "'size'"],
+    ['a type of window', () => breakerOf({ slidingWindow: { type: 'rolling', size: 5 } }), "not 'rolling'"],
+    ['a window that is none', () => breakerOf({ slidingWindow: 'count' }), "not 'undefined'"],
+    ['a window of null', () => breakerOf({ slidingWindow: null }), 'slidingWindow'],
+    ['a rule of a classifier', () => breakerOf({ classify: { errors: () => 'ignore' } }), "'errors'"],
+    ['a classifier that is a function', () => breakerOf({ classify: () => 'ignore' }), 'classify'],
+    ['a rule that is no function', () => breakerOf({ classify: { error: 'ignore' } }), 'classify.error'],
+    ['an option of a retry', () => retry({ attempts: 3 } as RetryOptions), "'attempts'"],
+    ['an option of a timeout', () => timeout({ totalMs: 1, idleMs: 1 } as TimeoutOptions), "'idleMs'"],
+  ])('%s', (_, make, message) => {
+    expect(make).toThrow(RangeError);
+    expect(make).toThrow(message);
+  });
+});
+
+describe('the object of the caller', () => {
+  const frozen = <T extends object>(options: T): T => {
+    for (const value of Object.values(options)) if (typeof value === 'object') frozen(value as object);
+    return Object.freeze(options);
+  };
+
+  it('is never changed, and changing it later changes nothing', async () => {
+    const options = frozen({ name: 'a', slidingWindow: { type: 'count', size: 5 }, classify: {} } as const);
+    const breaker = new CircuitBreaker(options);
+    await breaker.execute(() => 1);
+    breaker.transitionTo('open');
+    retry(frozen({ maxAttempts: 2 }));
+    timeout(frozen({ totalMs: 2 }));
+    const mutable = { slidingWindow: { type: 'consecutive' as const, failures: 2 } };
+    const other = new CircuitBreaker(mutable);
+    mutable.slidingWindow.failures = 1;
+    other.onFailure(other.tryAcquire() ?? 0);
+    expect(other.state).toBe('closed');
+  });
+
+  it('may carry undefined for what it leaves to the default', () => {
+    const undefinedOptions = { name: undefined, slidingWindow: undefined, waitDurationInOpenStateMs: undefined, classify: undefined };
+    expect(breakerOf(undefinedOptions).name).toBe('default');
+    expect(() => retry({ maxAttempts: undefined, maxElapsedMs: undefined } as unknown as RetryOptions)).not.toThrow();
+  });
+});
