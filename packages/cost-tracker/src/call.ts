@@ -63,9 +63,10 @@ export interface PaidCall {
   readonly amount: NanoUsd;
 }
 
-/** Keys of the shapes above, for the check that none is misspelt. */
-export const CALL_KEYS = ['kind', 'name', 'scope', 'amountUsd'];
+/** What each shape above may hold, so that a misspelt key is refused. */
+export const RESERVE_KEYS = ['kind', 'name', 'scope', 'amountUsd', 'idempotencyKey'];
 export const OUTCOME_KEYS = ['amountUsd', 'success', 'durationMs', 'metadata'];
+export const RECORD_KEYS = ['kind', 'name', 'scope', ...OUTCOME_KEYS, 'dedupeKey', 'at'];
 
 const LATEST_INSTANT = 8.64e15;
 

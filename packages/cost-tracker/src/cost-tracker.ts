@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { type Budget, type BudgetOptions, type BudgetState, type BudgetWindow, levelOf, readBudgets } from './budget.ts';
 import {
-  CALL_KEYS,
   type CallOutcome,
   OUTCOME_KEYS,
   type PaidCall,
+  RECORD_KEYS,
+  RESERVE_KEYS,
   type RecordOptions,
   type ReserveOptions,
   readCall,
@@ -15,7 +16,7 @@ import { type CostTrackerEvents, Listeners, thresholdEvent } from './events.ts';
 import { type CostHold, endingOnce } from './hold.ts';
 import { memoryStore } from './memory-store.ts';
 import { formatUsd } from './money.ts';
-import { checkKeys, checkNumber, checkText } from './options.ts';
+import { checkKeys, checkMethods, checkNumber, checkText } from './options.ts';
 import { Calendar } from './period.ts';
 import { type BudgetStatus, budgetStatus, type UsageSummary, usageSummary } from './report.ts';
 import { type BudgetScope, type CallScope, type Dimensions, dimensionsOf, mergeScopes } from './scope.ts';
@@ -61,6 +62,7 @@ export interface MonthlyTotalOptions {
 }
 
 const OPTION_KEYS = ['store', 'budgets', 'toolPrices', 'holdTtlMs', 'clock'];
+const STORE_METHODS = ['reserve', 'saveUsage', 'release', 'budgetState', 'getMonthlyTotal', 'getUsageSummary', 'close'];
 const DEFAULT_HOLD_TTL_MS = 300_000;
 const DAY_MS = 86_400_000;
 const SYSTEM_CLOCK: Clock = { wall: () => Date.now() };
@@ -87,8 +89,8 @@ export class CostTracker {
     this.#budgets = readBudgets(options.budgets ?? []);
     this.#priceOf = readToolPrices(options.toolPrices ?? {});
     this.#holdTtlMs = checkNumber(options.holdTtlMs ?? DEFAULT_HOLD_TTL_MS, 1, DAY_MS, 'holdTtlMs');
-    this.#clock = options.clock ?? SYSTEM_CLOCK;
-    this.#store = options.store ?? memoryStore();
+    this.#clock = checkMethods(options.clock ?? SYSTEM_CLOCK, ['wall'], 'clock');
+    this.#store = checkMethods(options.store ?? memoryStore(), STORE_METHODS, 'store');
   }
 
   /** Runs `fn` on somebody's behalf: every call it makes, however deep, has this scope. Scopes nest; the inner value wins. */
@@ -105,7 +107,7 @@ export class CostTracker {
    * @throws {@link BudgetExceededError} when a budget has no room. RangeError for a bad value. `StoreError` when the store fails.
    */
   async reserve(options: ReserveOptions, { signal }: { signal?: AbortSignal } = {}): Promise<CostHold> {
-    checkKeys(options, [...CALL_KEYS, 'idempotencyKey'], 'reserve');
+    checkKeys(options, RESERVE_KEYS, 'reserve');
     signal?.throwIfAborted();
     const id = checkText(options.idempotencyKey ?? crypto.randomUUID(), 'idempotencyKey');
     const call = readCall(options, id, this.#clock.wall(), this.#scope.getStore() ?? {}, this.#priceOf);
@@ -131,7 +133,7 @@ export class CostTracker {
    * @returns false if the key was recorded before; the first report stays.
    */
   async record(options: RecordOptions): Promise<boolean> {
-    checkKeys(options, [...CALL_KEYS, ...OUTCOME_KEYS, 'dedupeKey', 'at'], 'record');
+    checkKeys(options, RECORD_KEYS, 'record');
     const id = checkText(options.dedupeKey, 'dedupeKey');
     const call = readCall(options, id, options.at ?? this.#clock.wall(), this.#scope.getStore() ?? {}, this.#priceOf);
     return this.#save(call, options, await this.#windowsOf(call.dimensions, call.at));

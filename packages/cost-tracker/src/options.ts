@@ -29,6 +29,13 @@ export function checkNumber(value: unknown, min: number, max: number, name: stri
   throw new RangeError(`${name} must be a number from ${min} to ${max}, not ${shown(value)}`);
 }
 
+/** Accepts an object that can do what is asked of it. */
+export function checkMethods<T extends object>(value: T, methods: readonly string[], name: string): T {
+  const missing = methods.find((method) => typeof (value as Record<string, unknown>)?.[method] !== 'function');
+  if (missing === undefined) return value;
+  throw new RangeError(`${name} must have the method ${missing}`);
+}
+
 function shown(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value) : String(value);
 }

@@ -36,7 +36,8 @@ const installed: DriverSources = {
   fallback: () => import('@photostructure/sqlite') as unknown as Promise<SqliteDriver>,
 };
 
-const BUSY_TIMEOUT_MS = 5_000;
+// The wait for another process's lock blocks the event loop; a lock lasts one transaction, and that of a dead process is gone.
+const BUSY_TIMEOUT_MS = 2_000;
 
 // Append only: a migration that has been released is never edited.
 const MIGRATIONS = [
@@ -90,6 +91,12 @@ export async function openLedgerFile(path: string, synchronous: 'normal' | 'full
   }
 }
 
+/** Closes, and leaves the whole ledger in the one file: some drivers keep the write-ahead log until they are collected. */
+export function closeLedgerFile(connection: Connection): void {
+  connection.exec('PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)');
+  connection.close();
+}
+
 async function loadDriver(sources: DriverSources): Promise<SqliteDriver> {
   const builtin = sources.builtin();
   if (builtin) return builtin;
@@ -106,19 +113,31 @@ async function loadDriver(sources: DriverSources): Promise<SqliteDriver> {
 
 function migrate(connection: Connection, path: string): void {
   // Takes the write lock at once: two processes that create the file take turns, and a file that cannot be written fails here.
-  connection.exec('BEGIN IMMEDIATE; CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT');
-  const { version } = connection.prepare('SELECT coalesce(max(version), 0) AS version FROM schema_version').get() as { version: number };
+  connection.exec('BEGIN IMMEDIATE');
+  try {
+    connection.exec('CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT');
+    const row = connection.prepare('SELECT coalesce(max(version), 0) AS version FROM schema_version').get();
+    upgrade(connection, path, (row as { version: number }).version);
+    connection.exec('COMMIT');
+  } catch (error) {
+    // Not left to close(): a driver may keep the connection, and the lock, until its statements are collected.
+    connection.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function upgrade(connection: Connection, path: string, version: number): void {
   if (version > MIGRATIONS.length) {
     throw new StoreError(
       'ERR_STORE_VERSION',
       `the usage ledger ${path} has schema version ${version}; this version of @tidegate/cost-tracker knows up to ${MIGRATIONS.length}`,
     );
   }
+  const note = connection.prepare('INSERT INTO schema_version (version) VALUES (?)');
   MIGRATIONS.slice(version).forEach((sql, index) => {
     connection.exec(sql);
-    connection.prepare('INSERT INTO schema_version (version) VALUES (?)').run(version + index + 1);
+    note.run(version + index + 1);
   });
-  connection.exec('COMMIT');
 }
 
 /** The message of anything thrown. */

@@ -2,7 +2,7 @@ import { resolve } from 'node:path';
 import { StoreError } from './errors.ts';
 import { budgetState, release, reserve, saveUsage } from './ledger.ts';
 import { checkKeys, checkOneOf, checkText } from './options.ts';
-import { type Connection, messageOf, openLedgerFile } from './sqlite-file.ts';
+import { type Connection, closeLedgerFile, messageOf, openLedgerFile } from './sqlite-file.ts';
 import { SqliteTables } from './sqlite-tables.ts';
 import type { UsageStore } from './store.ts';
 
@@ -99,7 +99,7 @@ class CommitQueue {
   async #finish(): Promise<void> {
     await this.#flushing;
     const file = await this.#opening?.catch(() => undefined);
-    file?.connection.close();
+    if (file) closeLedgerFile(file.connection);
   }
 
   async #flush(): Promise<void> {
