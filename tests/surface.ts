@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Application, type DeclarationReflection, ReflectionKind, TSConfigReader } from 'typedoc';
+import { Application, type DeclarationReflection, ReflectionKind, type SomeType, TSConfigReader } from 'typedoc';
 import { type Package, root, sourcesOf } from './workspace.ts';
 
 const kindNames = new Map([
@@ -40,9 +40,18 @@ async function readDoors(packages: readonly Package[]): Promise<ReadonlyMap<stri
   return new Map(modules.map((module) => [module.sources?.[0]?.fullFileName ?? module.name, module.children ?? []]));
 }
 
-function keysOf(type: DeclarationReflection): string[] {
-  const members = type.children ?? (type.type?.type === 'reflection' ? type.type.declaration.children : undefined) ?? [];
-  return members.map(({ name, flags }) => (flags.isOptional ? `${name}?` : name)).sort();
+/** The keys of a type as written: of an interface, an object type, or each member of a union of such. */
+function keysOf(declared: DeclarationReflection): string[] {
+  return [...new Set([...namesOf(declared), ...keysOfType(declared.type)])].sort();
+}
+
+function keysOfType(type: SomeType | undefined): string[] {
+  if (type?.type === 'reflection') return namesOf(type.declaration);
+  return type?.type === 'union' || type?.type === 'intersection' ? type.types.flatMap(keysOfType) : [];
+}
+
+function namesOf({ children = [] }: DeclarationReflection): string[] {
+  return children.map(({ name, flags }) => (flags.isOptional ? `${name}?` : name));
 }
 
 function detailOf(exported: DeclarationReflection): string {
