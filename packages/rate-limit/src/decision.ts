@@ -61,3 +61,8 @@ export function isRateLimitError(error: unknown): error is RateLimitError {
 export function refusalMessage({ name, rate, burst }: TokenBucket): string {
   return `limit '${name}' is used up (${rate.amount} per ${rate.periodMs / 1_000} s, burst ${burst})`;
 }
+
+/** What it says to a cost that no wait makes fit. */
+export function permanentMessage({ name, burst }: TokenBucket): string {
+  return `a cost above the burst of limit '${name}' (${burst}) never fits`;
+}

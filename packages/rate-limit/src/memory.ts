@@ -35,17 +35,15 @@ export class Memory {
     return this.#places.get(key) ?? this.#placeForNew(key, passed);
   }
 
-  /** As {@link Memory.place}, but leaves a new key out: undefined if it has no place. */
-  find(key: string): number | undefined {
-    return this.#places.get(key) ?? (this.#places.size >= this.#maxKeys ? this.#overflow(key) : undefined);
+  /** As {@link Memory.place}, but gives a new key no place: it reads those whose numbers it would begin with. */
+  find(key: string): number {
+    return this.#places.get(key) ?? this.#overflow(key);
   }
 
-  /** Forgets a key. */
-  delete(key: string): void {
-    const at = this.#places.get(key);
-    if (at === undefined) return;
-    this.#places.delete(key);
-    this.#free.push(at);
+  /** Empties a key's own place. A shared one stays, because emptying it would let the others through. */
+  clear(key: string, passed: (at: number) => boolean): void {
+    const at = this.place(key, passed);
+    if (at >= overflowPlaces * this.#perKey) this.instants.fill(0, at, at + this.#perKey);
   }
 
   #placeForNew(key: string, passed: (at: number) => boolean): number {
@@ -67,7 +65,9 @@ export class Memory {
         return;
       }
       const [key, at] = next.value;
-      if (passed(at)) this.delete(key);
+      if (!passed(at)) continue;
+      this.#places.delete(key);
+      this.#free.push(at);
     }
   }
 

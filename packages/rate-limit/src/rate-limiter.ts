@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from './clock.ts';
-import { type Allowed, type Decision, type Refused, refusalMessage } from './decision.ts';
+import { type Allowed, type Decision, permanentMessage, type Refused, refusalMessage } from './decision.ts';
 import { Memory } from './memory.ts';
 import { numberWithin, onlyKnown, wholeNumber } from './options.ts';
 import { excess, fullAgainAt, type TokenBucket, tokenBucket, tokensLeft } from './token-bucket.ts';
@@ -51,6 +51,7 @@ export class RateLimiter<Subject = void> {
   readonly #messages: readonly string[];
   readonly #memory: Memory;
   readonly #clock: Clock;
+  readonly #startMs: number;
   readonly #waiting: Waiting;
   readonly #next: Float64Array; // what each limit's number becomes if all of them agree
   readonly #times: Float64Array; // the latest present, in each limit's units
@@ -61,6 +62,7 @@ export class RateLimiter<Subject = void> {
     this.#limits = checkedLimits(options.limits ?? [tokenBucket()]);
     this.#messages = this.#limits.map(refusalMessage);
     this.#clock = options.clock ?? systemClock;
+    this.#startMs = this.#clock.now();
     this.#memory = new Memory(this.#limits.length, wholeNumber('maxKeys', options.maxKeys ?? 1_000_000, 1, 16_000_000));
     this.#waiting = new Waiting(this.#clock, wholeNumber('maxWaiting', options.maxWaiting ?? 1_000, 0, 1_000_000));
     this.#next = new Float64Array(this.#limits.length);
@@ -91,18 +93,18 @@ export class RateLimiter<Subject = void> {
   async acquire(subject: Subject, options: AcquireOptions = {}): Promise<void> {
     onlyKnown('acquire', options, ['cost', 'maxWaitMs', 'signal']);
     const key = this.#key(subject);
-    const cost = checkedCost(options);
+    const cost = wholeCost(options.cost);
     const maxWaitMs = numberWithin('maxWaitMs', options.maxWaitMs ?? Number.POSITIVE_INFINITY, 0, Number.POSITIVE_INFINITY);
     options.signal?.throwIfAborted();
-    await this.#waiting.turn(key, () => this.#decide(key, cost, true), maxWaitMs, options.signal);
+    await this.#waiting.turn(key, (charge) => this.#decide(key, cost, charge), maxWaitMs, options.signal);
   }
 
-  /** Fills the buckets of a key again. */
+  /** Fills the buckets of a key again; not those it has to share because `maxKeys` others are in use. */
   async reset(subject: Subject): Promise<void> {
-    const at = this.#memory.find(this.#key(subject));
-    if (at === undefined) return;
-    this.#memory.instants.fill(0, at, at + this.#limits.length);
-    this.#memory.delete(this.#key(subject));
+    const key = this.#key(subject);
+    this.#readClock();
+    this.#memory.clear(key, this.#passed);
+    this.#waiting.wake(key);
   }
 
   /** Keys remembered now. */
@@ -123,13 +125,13 @@ export class RateLimiter<Subject = void> {
   #decide(key: string, cost: number, charge: boolean): Decision {
     this.#readClock();
     const memory = this.#memory;
-    const at = charge ? memory.place(key, this.#passed) : (memory.find(key) ?? -1);
+    const at = charge ? memory.place(key, this.#passed) : memory.find(key);
     let longestMs = 0;
     let refusedBy = -1;
     for (let i = 0; i < this.#limits.length; i += 1) {
       const limit = this.#limits[i] as TokenBucket;
       const now = this.#times[i] as number;
-      const fullAt = fullAgainAt(limit, at < 0 ? 0 : (memory.instants[at + i] as number), now, cost);
+      const fullAt = fullAgainAt(limit, memory.instants[at + i] as number, now, cost);
       this.#next[i] = fullAt;
       const waitMs = cost > limit.burst ? Number.POSITIVE_INFINITY : excess(limit, fullAt, now) / limit.unitsPerMs;
       if (waitMs > longestMs) {
@@ -159,20 +161,21 @@ export class RateLimiter<Subject = void> {
 
   #refuse(by: number, at: number, retryAfterMs: number): Refused {
     const limit = this.#limits[by] as TokenBucket;
-    const fullAt = at < 0 ? 0 : (this.#memory.instants[at + by] as number);
+    const fullAt = this.#memory.instants[at + by] as number;
+    const permanent = retryAfterMs === Number.POSITIVE_INFINITY;
     return {
       allowed: false,
       code: 'ERR_RATE_LIMITED',
-      message: this.#messages[by] as string,
+      message: permanent ? permanentMessage(limit) : (this.#messages[by] as string),
       limit: limit.name,
       remaining: Math.max(0, tokensLeft(limit, fullAt, this.#times[by] as number)),
       retryAfterMs,
-      permanent: retryAfterMs === Number.POSITIVE_INFINITY,
+      permanent,
     };
   }
 
   #readClock(): void {
-    const nowMs = this.#clock.now();
+    const nowMs = this.#clock.now() - this.#startMs;
     for (let i = 0; i < this.#limits.length; i += 1) {
       const now = Math.floor(nowMs * (this.#limits[i] as TokenBucket).unitsPerMs);
       if (now > (this.#times[i] as number)) this.#times[i] = now;
@@ -194,10 +197,19 @@ function checkedLimits(limits: readonly TokenBucket[]): readonly TokenBucket[] {
     if (names.has(name)) throw new RangeError(`limits: two limits are named '${name}'; give each a name of its own`);
     names.add(name);
   }
-  return [...limits];
+  // derived anew, so that a limit written or changed by hand is checked too
+  return limits.map((limit) => {
+    onlyKnown('limits', limit, ['name', 'rate', 'burst', 'unitsPerMs', 'unitsPerToken', 'capacity']);
+    return tokenBucket({ name: limit.name, rate: limit.rate, burst: limit.burst });
+  });
 }
 
 function checkedCost(options: ConsumeOptions | undefined): number {
-  const cost = options?.cost;
+  if (options === undefined) return 1;
+  onlyKnown('consume', options, ['cost']);
+  return wholeCost(options.cost);
+}
+
+function wholeCost(cost: number | undefined): number {
   return cost === undefined ? 1 : wholeNumber('cost', cost, 1, 1_000_000_000);
 }

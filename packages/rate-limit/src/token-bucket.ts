@@ -10,9 +10,8 @@ const periods = { second: 1_000, minute: 60_000, hour: 3_600_000, day: 86_400_00
 
 /** So many in each second, minute, hour or day of 24 hours: `per(60, 'minute')`. */
 export function per(amount: number, unit: 'second' | 'minute' | 'hour' | 'day'): Rate {
-  const periodMs = periods[unit];
-  if (periodMs === undefined) throw new RangeError(`per: unit must be second, minute, hour or day, not '${String(unit)}'`);
-  return { amount: wholeNumber('per: amount', amount, 1, 1_000_000_000), periodMs };
+  if (!Object.hasOwn(periods, unit)) throw new RangeError(`per: unit must be second, minute, hour or day, not '${String(unit)}'`);
+  return { amount: wholeNumber('per: amount', amount, 1, 1_000_000_000), periodMs: periods[unit] };
 }
 
 /** How much a token bucket lets through. */

@@ -4,8 +4,11 @@ import { type Decision, RateLimitError, type Refused } from './decision.ts';
 /** The platform's timers keep no longer delay. */
 const longestTimerMs = 2_147_483_647;
 
+/** What the limits say now; takes the cost if they agree and `charge` is set. */
+type Attempt = (charge: boolean) => Decision;
+
 interface Waiter {
-  readonly attempt: () => Decision;
+  readonly attempt: Attempt;
   readonly until: number;
   readonly admit: () => void;
   readonly giveUp: (error: unknown) => void;
@@ -30,16 +33,20 @@ export class Waiting {
   }
 
   /** Resolves when `attempt`, made in this caller's turn, is allowed. */
-  async turn(key: string, attempt: () => Decision, maxWaitMs: number, signal: AbortSignal | undefined): Promise<void> {
+  async turn(key: string, attempt: Attempt, maxWaitMs: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#closed) throw closedError();
-    const line = this.#lines.get(key);
-    if (line === undefined) {
-      const decision = attempt();
-      if (decision.allowed) return;
-      if (decision.retryAfterMs > maxWaitMs) throw asError(decision);
-    }
+    const first = !this.#lines.has(key);
+    const decision = attempt(first);
+    if (decision.allowed && first) return;
+    if (!decision.allowed && (decision.permanent || decision.retryAfterMs > maxWaitMs)) throw asError(decision);
     if (this.#count >= this.#most) throw new RateLimitError('ERR_QUEUE_FULL', `${this.#count} callers wait already`, '', 0);
     await new Promise<void>((resolve, reject) => this.#join(key, { attempt, maxWaitMs, signal, resolve, reject }));
+  }
+
+  /** Looks again whether the first in line fits. */
+  wake(key: string): void {
+    const line = this.#lines.get(key);
+    if (line !== undefined) this.#serve(key, line);
   }
 
   /** Ends every wait. */
@@ -55,7 +62,7 @@ export class Waiting {
   #join(
     key: string,
     caller: {
-      attempt: () => Decision;
+      attempt: Attempt;
       maxWaitMs: number;
       signal: AbortSignal | undefined;
       resolve: () => void;
@@ -105,8 +112,9 @@ export class Waiting {
     this.#dropLate(line);
     let next = line.waiters[0];
     while (next !== undefined) {
-      const decision = next.attempt();
-      if (!decision.allowed && decision.retryAfterMs <= next.until - this.#clock.now()) {
+      const decision = next.attempt(true);
+      // rounded up as retryAfterMs is, or a wait that ends just with the deadline might be given up
+      if (!decision.allowed && decision.retryAfterMs <= Math.ceil(next.until - this.#clock.now())) {
         const wait = Math.min(decision.retryAfterMs, this.#nextDeadline(line) - this.#clock.now(), longestTimerMs);
         line.timer = this.#clock.setTimeout(() => this.#serve(key, line), Math.max(1, wait));
         return;
@@ -123,7 +131,7 @@ export class Waiting {
     const now = this.#clock.now();
     for (const waiter of [...line.waiters]) {
       if (waiter.until > now) continue;
-      const decision = waiter === line.waiters[0] ? waiter.attempt() : undefined;
+      const decision = waiter === line.waiters[0] ? waiter.attempt(true) : undefined;
       line.waiters.splice(line.waiters.indexOf(waiter), 1);
       if (decision?.allowed) waiter.admit();
       else

@@ -1,0 +1,107 @@
+import { ManualClock } from '@tidegate/test-kit';
+import { describe, expect, test } from 'vitest';
+import { per, RateLimiter, type TokenBucket, tokenBucket } from '../src/index.ts';
+
+/** How many of cost 1 are let through now. */
+function admittedNow(limiter: RateLimiter): number {
+  let admitted = 0;
+  while (limiter.consumeSync().allowed) admitted += 1;
+  return admitted;
+}
+
+describe('what is promised without options', () => {
+  test('a limiter alone lets 10 through at once, then 5 a second', () => {
+    const clock = new ManualClock();
+    const limiter = new RateLimiter({ clock });
+    expect(admittedNow(limiter)).toBe(10);
+    clock.advance(1_000);
+    expect(admittedNow(limiter)).toBe(5);
+    clock.advance(60_000);
+    expect(admittedNow(limiter)).toBe(10);
+  });
+
+  test('tokenBucket() alone is that limit', () => {
+    expect(tokenBucket()).toMatchObject({ name: 'requests', rate: { amount: 5, periodMs: 1_000 }, burst: 10 });
+  });
+
+  test('the burst is the amount of the rate where only a rate is given, and 10 only where none is', () => {
+    expect(tokenBucket({ rate: per(1_000, 'hour') }).burst).toBe(1_000);
+    expect(tokenBucket({ rate: per(3, 'day') }).burst).toBe(3);
+    expect(tokenBucket({ burst: 25 })).toMatchObject({ rate: { amount: 5, periodMs: 1_000 }, burst: 25 });
+  });
+});
+
+test('per names an amount in a period', () => {
+  expect(per(7, 'second')).toEqual({ amount: 7, periodMs: 1_000 });
+  expect(per(60, 'minute')).toEqual({ amount: 60, periodMs: 60_000 });
+  expect(per(1_000, 'hour')).toEqual({ amount: 1_000, periodMs: 3_600_000 });
+  expect(per(1, 'day')).toEqual({ amount: 1, periodMs: 86_400_000 });
+});
+
+describe('units of time', () => {
+  const whole = [per(60, 'minute'), per(7, 'second'), per(450_000, 'minute'), per(1_000, 'hour'), per(1, 'day'), per(27_999, 'second')];
+  test.each(whole)('$amount in $periodMs ms is kept without rounding', (rate) => {
+    const { unitsPerMs, unitsPerToken } = tokenBucket({ rate });
+    expect(Number.isInteger(unitsPerMs)).toBe(true);
+    expect(BigInt(unitsPerToken) * BigInt(rate.amount)).toBe(BigInt(rate.periodMs) * BigInt(unitsPerMs));
+  });
+
+  const odd = [per(100_003, 'second'), per(1_234_567, 'minute'), per(999_999_937, 'hour'), per(1_000_000_000, 'second')];
+  test.each(odd)('$amount in $periodMs ms is rounded to the safe side, by less than one unit a token', (rate) => {
+    const { unitsPerMs, unitsPerToken } = tokenBucket({ rate });
+    const exact = BigInt(rate.periodMs) * BigInt(unitsPerMs);
+    expect(BigInt(unitsPerToken) * BigInt(rate.amount)).toBeGreaterThan(exact);
+    expect(BigInt(unitsPerToken - 1) * BigInt(rate.amount)).toBeLessThan(exact);
+  });
+
+  test('a rate that has to be rounded is kept within 1 part in 1 000', () => {
+    const clock = new ManualClock();
+    const limiter = new RateLimiter({ clock, limits: [tokenBucket({ rate: per(100_003, 'second'), burst: 1_000 })] });
+    let admitted = 0;
+    for (let ms = 0; ms < 500; ms += 5) {
+      admitted += admittedNow(limiter);
+      clock.advance(5);
+    }
+    expect(admitted).toBeLessThanOrEqual(1_000 + 0.495 * 100_003);
+    expect(admitted).toBeGreaterThan((1_000 + 0.495 * 100_003) * 0.999);
+  });
+});
+
+describe('the instant of return', () => {
+  test.each([
+    ['5 a second', tokenBucket(), 200],
+    ['60 a minute', tokenBucket({ rate: per(60, 'minute') }), 1_000],
+    ['7 a second, rounded up to a whole ms', tokenBucket({ rate: per(7, 'second') }), 143],
+    ['1 000 an hour', tokenBucket({ rate: per(1_000, 'hour') }), 3_600],
+    ['1 a day', tokenBucket({ rate: per(1, 'day') }), 86_400_000],
+  ])('%s: refused 1 ms before it, admitted at it', (_name, limit: TokenBucket, retryAfterMs) => {
+    const clock = new ManualClock();
+    const limiter = new RateLimiter({ clock, limits: [limit] });
+    expect(admittedNow(limiter)).toBe(limit.burst);
+    expect(limiter.consumeSync()).toMatchObject({ allowed: false, code: 'ERR_RATE_LIMITED', remaining: 0, retryAfterMs });
+    clock.advance(retryAfterMs - 1);
+    expect(limiter.consumeSync()).toMatchObject({ allowed: false, retryAfterMs: 1 });
+    clock.advance(1);
+    expect(limiter.consumeSync()).toMatchObject({ allowed: true, remaining: 0 });
+    expect(limiter.consumeSync().allowed).toBe(false);
+  });
+
+  test('of a cost above 1 is when all of it fits', () => {
+    const clock = new ManualClock();
+    const limiter = new RateLimiter({ clock });
+    limiter.consumeSync(undefined, { cost: 8 });
+    expect(limiter.consumeSync(undefined, { cost: 5 })).toMatchObject({ allowed: false, remaining: 2, retryAfterMs: 600 });
+  });
+});
+
+test.each([-3_600_000, -0.5, 0, 1.5, 1.8e12])('a clock that starts at %d counts as any other', (now) => {
+  const clock = new ManualClock({ now });
+  const limiter = new RateLimiter({ clock, limits: [tokenBucket({ rate: per(10_000_000, 'second'), burst: 5 })] });
+  expect(admittedNow(limiter)).toBe(5);
+  clock.advance(1);
+  expect(admittedNow(limiter)).toBe(5);
+  const slow = new RateLimiter({ clock });
+  expect(admittedNow(slow)).toBe(10);
+  clock.advance(200);
+  expect(admittedNow(slow)).toBe(1);
+});
