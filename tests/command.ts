@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { root } from './workspace.ts';
 
 /** How a command ended and all it said, standard output and errors in the order they came. */
@@ -47,12 +47,12 @@ export async function must(command: string, args: readonly string[], surrounding
   return ended;
 }
 
-/** The workspace's own pnpm: the one that runs these tests, else the version the root package.json names. */
+/** A command line of pnpm: the one on the path where pnpm runs these tests, else the version the root package.json names. */
 export function pnpm(args: readonly string[]): [command: string, args: string[]] {
-  const running = process.env['npm_execpath'];
   // a test must never reinstall the workspace it runs in
   const rest = ['--config.verify-deps-before-run=false', ...args];
-  if (running !== undefined && /pnpm\.c?js$/.test(running)) return [process.execPath, [running, ...rest]];
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  if (folders.some((folder) => existsSync(join(folder, 'pnpm')))) return ['pnpm', rest];
   const { packageManager } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { packageManager: string };
   return ['npx', ['-y', packageManager, ...rest]];
 }

@@ -99,7 +99,8 @@ const indented = ([what, name, detail]: Row) => `  ${[what.padEnd(9), name, deta
 
 function describePackage(package_: Package, exportsOf: ReadonlyMap<string, DeclarationReflection[]>): string {
   const doors = package_.doors.map(({ specifier, source }) => {
-    const exported = exportsOf.get(source) ?? [];
+    const exported = exportsOf.get(source);
+    if (exported === undefined) throw new Error(`${specifier} has no ${source}, or it exports nothing`);
     return [`${specifier.replace(package_.name, '.')}`, ...rowsOfDoor(exported).map(indented)].join('\n');
   });
   const facts = factsOf(package_).map(indented);
