@@ -146,7 +146,7 @@ export function levelOf(spent: NanoUsd, marks: readonly BudgetMark[]): BudgetLev
   return marks.findLast((mark) => spent >= mark.reachedAt)?.level ?? 'ok';
 }
 
-/** Whether a call that may cost `amount` still fits. What costs nothing always does, also when the budget is blocked. */
+/** Whether a call that may cost `amount` still fits. */
 export function admits(window: BudgetWindow, state: BudgetState, amount: NanoUsd): boolean {
-  return amount === 0n || state.spent + state.reserved + amount <= window.ceiling;
+  return state.spent + state.reserved + amount <= window.ceiling;
 }

@@ -112,6 +112,7 @@ export class CostTracker {
     const id = checkText(options.idempotencyKey ?? crypto.randomUUID(), 'idempotencyKey');
     const call = readCall(options, id, this.#clock.wall(), this.#scope.getStore() ?? {}, this.#priceOf);
     const windows = await this.#windowsOf(call.dimensions, call.at);
+    // What costs nothing needs no room, also not in a budget that is blocked, and no write.
     if (call.amount > 0n) await this.#admit(call, windows);
     const hold = endingOnce(
       async (outcome) => {

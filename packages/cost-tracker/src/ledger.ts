@@ -39,8 +39,6 @@ export function reserve(tables: LedgerTables, hold: Hold, windows: readonly Budg
 
 /** Moves a hold to spent, or writes a row that never had one. */
 export function saveUsage(tables: LedgerTables, row: UsageRow, windows: readonly BudgetWindow[]): SaveResult {
-  // Opened before the row is written, so that a new counter does not count it twice.
-  for (const window of windows) stateOf(tables, window);
   if (!tables.insertUsage(row)) return { saved: false, crossings: [] };
   release(tables, row.key);
   tables.addToCounters(row, row.amount, 0n);

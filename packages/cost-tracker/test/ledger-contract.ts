@@ -81,9 +81,17 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
       const window = await windowOf();
       await store.reserve(holdOf('a', '11'), [window], noon);
       expect(await store.reserve(holdOf('b', '1'), [window], noon + 999)).toMatchObject({ admitted: false });
-      expect((await store.budgetState(window, noon + 999)).reserved).toBe(nano('11'));
-      expect((await store.budgetState(window, noon + 1_000)).reserved).toBe(0n);
-      expect(await store.reserve({ ...holdOf('b', '1'), expiresAt: noon + 2_000 }, [window], noon + 1_000)).toEqual({ admitted: true });
+      expect(await store.reserve({ ...holdOf('b', '2'), expiresAt: noon + 2_000 }, [window], noon + 1_000)).toEqual({ admitted: true });
+      expect((await store.budgetState(window, noon + 1_999)).reserved).toBe(nano('2'));
+      expect((await store.budgetState(window, noon + 2_000)).reserved).toBe(0n);
+    });
+
+    test('holds expire each at its own time, whatever the order they came in', async () => {
+      const window = await windowOf();
+      await store.reserve({ ...holdOf('a', '1'), expiresAt: noon + 500 }, [window], noon);
+      await store.reserve({ ...holdOf('b', '2'), expiresAt: noon + 2_000 }, [window], noon);
+      expect((await store.budgetState(window, noon + 500)).reserved).toBe(nano('2'));
+      expect((await store.budgetState(window, noon + 2_000)).reserved).toBe(0n);
     });
 
     test('a call that settles after its hold expired is recorded once', async () => {
