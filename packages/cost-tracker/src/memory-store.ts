@@ -84,7 +84,6 @@ class MemoryTables implements LedgerTables {
     const rows = this.#rows({ dimensions: window.dimensions, from: window.start, to: window.end });
     const holds = [...this.#holds.values()].filter((hold) => contains(window, hold));
     const state = { spent: sum(rows), reserved: sum(holds) };
-    this.#forgetBefore(window);
     this.#counters.set(windowText(window), { window, ...state });
     return state;
   }
@@ -121,13 +120,6 @@ class MemoryTables implements LedgerTables {
 
   #rows({ dimensions, from, to }: UsageQuery): UsageRow[] {
     return [...this.#usage.values()].filter((row) => contains({ dimensions, start: from, end: to }, row));
-  }
-
-  /** A counter of a past period can be added up again when a late row asks for it, so it need not be kept. */
-  #forgetBefore(window: BudgetWindow): void {
-    for (const [text, counter] of this.#counters) {
-      if (counter.window.end <= window.start) this.#counters.delete(text);
-    }
   }
 }
 

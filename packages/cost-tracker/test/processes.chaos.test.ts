@@ -19,6 +19,8 @@ afterAll(() => folder.remove());
 
 const node = (script: string) => [
   '--conditions=@tidegate/source',
+  // Node 22 says that its SQLite is experimental; every other word on stderr fails the test.
+  '--disable-warning=ExperimentalWarning',
   '--import',
   import.meta.resolve('tsx'),
   fileURLToPath(new URL(script, import.meta.url)),
