@@ -35,7 +35,9 @@ export interface BudgetProblem {
 
 /** A call was refused because a budget has no room for it. Nothing was held and nothing was spent. */
 export class BudgetExceededError extends Error {
+  /** The class's name, also after minification. */
   override readonly name = 'BudgetExceededError';
+  /** Always the same, for programs. */
   readonly code = 'ERR_BUDGET_EXCEEDED';
   /** HTTP status for this refusal. */
   readonly status = 403;
@@ -106,6 +108,7 @@ export type StoreErrorCode = 'ERR_SQLITE_MISSING' | 'ERR_STORE_OPEN' | 'ERR_STOR
 
 /** The ledger could not be read or written. What was asked for did not happen. */
 export class StoreError extends Error {
+  /** The class's name, also after minification. */
   override readonly name = 'StoreError';
   /** Which failure. */
   readonly code: StoreErrorCode;

@@ -21,6 +21,12 @@ export interface BudgetThresholdEvent {
   readonly resetsAt: string;
 }
 
+/** A listener threw. */
+export interface ListenerErrorEvent {
+  /** What it threw. */
+  readonly error: unknown;
+}
+
 /** What a tracker tells its listeners. */
 export interface CostTrackerEvents {
   /**
@@ -29,7 +35,7 @@ export interface CostTrackerEvents {
    */
   'budget-threshold': BudgetThresholdEvent;
   /** A listener threw; the others were still told. */
-  'listener-error': { readonly error: unknown };
+  'listener-error': ListenerErrorEvent;
 }
 
 /** Listeners whose errors change nothing. */

@@ -9,16 +9,18 @@ export {
   StoreError,
   type StoreErrorCode,
 } from './errors.ts';
-export type { BudgetThresholdEvent, CostTrackerEvents } from './events.ts';
+export type { BudgetThresholdEvent, CostTrackerEvents, ListenerErrorEvent } from './events.ts';
 export type { CostHold } from './hold.ts';
 export { memoryStore } from './memory-store.ts';
 export type { NanoUsd } from './money.ts';
 export type { BudgetPeriod } from './period.ts';
-export type { BudgetStatus, UsageSummary, UsageTotals } from './report.ts';
-export type { BudgetScope, CallScope, Dimensions } from './scope.ts';
+export type { BudgetStatus, NameTotals, TenantTotals, UsageSummary, UsageTotals } from './report.ts';
+export type { BudgetScope, CallScope, Dimension, Dimensions } from './scope.ts';
 export type {
+  Admission,
   Crossing,
   Hold,
+  Refusal,
   ReserveResult,
   SaveResult,
   UsageGroup,

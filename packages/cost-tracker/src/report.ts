@@ -34,12 +34,26 @@ export interface UsageTotals {
   readonly totalUsd: string;
 }
 
+/** Calls of one tool, resource or prompt. */
+export interface NameTotals extends UsageTotals {
+  /** What was called. */
+  readonly kind: UsageKind;
+  /** Name of the tool, resource or prompt. */
+  readonly name: string;
+}
+
+/** Calls of one tenant. */
+export interface TenantTotals extends UsageTotals {
+  /** The tenant; the empty string for calls without one. */
+  readonly tenant: string;
+}
+
 /** The ledger added up. Every view adds up to the same totals. */
 export interface UsageSummary extends UsageTotals {
   /** By what was called, in the order of kind and name. */
-  readonly byName: readonly (UsageTotals & { readonly kind: UsageKind; readonly name: string })[];
-  /** By tenant, in the order of names; calls without a tenant are under the empty string. */
-  readonly byTenant: readonly (UsageTotals & { readonly tenant: string })[];
+  readonly byName: readonly NameTotals[];
+  /** By tenant, in the order of names. */
+  readonly byTenant: readonly TenantTotals[];
 }
 
 /** States a budget for people and programs. */

@@ -1,10 +1,11 @@
 import { checkKeys, checkText } from './options.ts';
 
-const DIMENSIONS = ['org', 'tenant', 'project', 'user', 'key', 'model', 'tool'] as const;
+const DIMENSIONS: readonly Dimension[] = ['org', 'tenant', 'project', 'user', 'key', 'model', 'tool'];
 
 const CALL_KEYS = [...DIMENSIONS.filter((dimension) => dimension !== 'tool'), 'traceId'];
 
-type Dimension = (typeof DIMENSIONS)[number];
+/** What a budget can be limited to. */
+export type Dimension = keyof BudgetScope;
 
 /** Whose spend a budget limits: every dimension named must equal the call's. At least one is named. */
 export interface BudgetScope {

@@ -53,10 +53,24 @@ export interface UsageRow {
   readonly metadata: string | undefined;
 }
 
-/** The answer to a reservation. A refusal carries the first window that had no room, as it stood. */
-export type ReserveResult =
-  | { readonly admitted: true }
-  | { readonly admitted: false; readonly window: BudgetWindow; readonly state: BudgetState };
+/** The answer to a reservation. */
+export type ReserveResult = Admission | Refusal;
+
+/** Every window had room, and the amount is held. */
+export interface Admission {
+  /** Tells the two answers apart. */
+  readonly admitted: true;
+}
+
+/** A window had no room, and nothing is held. */
+export interface Refusal {
+  /** Tells the two answers apart. */
+  readonly admitted: false;
+  /** The first window without room. */
+  readonly window: BudgetWindow;
+  /** What it had spent and held. */
+  readonly state: BudgetState;
+}
 
 /** A threshold that a row was the first to cross. */
 export interface Crossing {

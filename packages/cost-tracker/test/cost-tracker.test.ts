@@ -188,8 +188,11 @@ describe('refusing', () => {
     expect(await tracker.status('acme')).toMatchObject({ reservedUsd: '1.1', headroomUsd: '0', level: 'ok' });
   });
 
-  test('a call that no period could pay is not told to come back', async () => {
-    const error = await refusalOf(trackerOf().reserve({ ...search, amountUsd: '1.100000001' }));
+  test('a call that no period could pay is not told to come back, one that a whole period could is', async () => {
+    const tracker = trackerOf();
+    await tracker.reserve(search);
+    expect((await refusalOf(tracker.reserve({ ...search, amountUsd: '1.1' }))).retryAfterMs).toBeGreaterThan(0);
+    const error = await refusalOf(tracker.reserve({ ...search, amountUsd: '1.100000001' }));
     expect(error.retryAfterMs).toBeUndefined();
     expect('retryAfterMs' in error.toProblem()).toBe(false);
   });

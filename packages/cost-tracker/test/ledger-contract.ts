@@ -141,6 +141,10 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
       await store.saveUsage(rowOf('a', '3'), [march]);
       expect((await store.budgetState(april, noon)).spent).toBe(0n);
       expect((await store.budgetState(march, noon)).spent).toBe(nano('3'));
+      await store.saveUsage(rowOf('b', '1', { tenant: 'acme' }, 'search', april.start), [april]);
+      await store.saveUsage(rowOf('c', '2', { tenant: 'acme' }, 'search', april.start - 1), [march]);
+      expect((await store.budgetState(april, noon)).spent).toBe(nano('1'));
+      expect((await store.budgetState(march, noon)).spent).toBe(nano('5'));
     });
 
     test('a jump over three thresholds reports each once, in order', async () => {
@@ -179,6 +183,12 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
         { tenant: 'acme', kind: 'tool', name: 'search', calls: 2, failures: 1, total: nano('0.3') },
         { tenant: 'beta', kind: 'tool', name: 'search', calls: 1, failures: 0, total: 1n },
       ]);
+    });
+
+    test('what was asked for before the store was closed is done', async () => {
+      const saved = store.saveUsage(rowOf('a', '3'), [await windowOf()]);
+      await store.close();
+      expect(await saved).toMatchObject({ saved: true });
     });
 
     test('a closed store says so, and closing again is no error', async () => {

@@ -1,4 +1,3 @@
-import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { CostTracker, isBudgetExceededError } from '../src/index.ts';
 import { sqliteStore } from '../src/sqlite.ts';
@@ -13,8 +12,7 @@ const tracker = new CostTracker({
   store: sqliteStore(path),
   budgets: [{ name: 'acme', scope: { tenant: 'acme' }, limitUsd: '1', period: 'month' }],
 });
-// Written at once and not through a stream, so that a line is out before the process can be killed.
-const say = (...words: (string | number)[]) => writeSync(1, `${words.join(' ')}\n`);
+const say = (...words: (string | number)[]) => process.stdout.write(`${words.join(' ')}\n`);
 tracker.on('budget-threshold', ({ level }) => say('threshold', level));
 
 async function spend(index: number): Promise<void> {
@@ -50,4 +48,4 @@ for (let index = 0; !Number.isFinite(count); index += 20) {
 }
 await tracker.close();
 say('done');
-process.exit(0);
+process.stdin.destroy();

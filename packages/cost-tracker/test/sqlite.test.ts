@@ -233,8 +233,12 @@ describe('calls of one turn', () => {
   afterAll(() => watcher?.connection.close());
 
   test('share one transaction', async () => {
-    const records = (tracker: CostTracker) =>
-      Promise.all(Array.from({ length: 100 }, (_, index) => tracker.record({ ...search, amountUsd: '0.001', dedupeKey: `${index}` })));
+    const record = async (tracker: CostTracker, index: number) => {
+      // Not all at the same depth of promises, as calls of different requests are not.
+      for (let depth = index % 10; depth > 0; depth--) await null;
+      await tracker.record({ ...search, amountUsd: '0.001', dedupeKey: `${index}` });
+    };
+    const records = (tracker: CostTracker) => Promise.all(Array.from({ length: 100 }, (_, index) => record(tracker, index)));
     expect(await transactionsOf(records)).toBe(1);
   });
 
