@@ -1,0 +1,97 @@
+import type { JsonObject } from './json-rpc.ts';
+import type { ServerCatalog } from './server-catalog.ts';
+
+/** One server's part of the catalogue. */
+export interface CatalogPart {
+  readonly server: string;
+  /** Put before the names of its tools and prompts; resource addresses stay as they are. */
+  readonly prefix: string;
+  readonly catalog: ServerCatalog;
+}
+
+/** Where something that a client names is, and what the server itself calls it. */
+export interface Located {
+  readonly server: string;
+  readonly name: string;
+  /** What the server says of it. */
+  readonly entry: JsonObject;
+}
+
+/** The lists that clients see, in the order of the configuration and, within a server, in the server's own. */
+export interface CatalogView {
+  readonly tools: readonly JsonObject[];
+  readonly resources: readonly JsonObject[];
+  readonly resourceTemplates: readonly JsonObject[];
+  readonly prompts: readonly JsonObject[];
+}
+
+/** What many servers offer together. Where two offer the same name, the one that is configured first has it. */
+export class Catalog {
+  readonly #tools = new Map<string, Located>();
+  readonly #prompts = new Map<string, Located>();
+  readonly #resources = new Map<string, Located>();
+  readonly #templates: { readonly pattern: RegExp; readonly located: Located }[] = [];
+  readonly view: CatalogView;
+  /** Names that two servers offer: `[name, server that has it, server that does not]`. */
+  readonly collisions: readonly (readonly [string, string, string])[];
+
+  constructor(parts: readonly CatalogPart[]) {
+    const collisions: [string, string, string][] = [];
+    const named = (where: Map<string, Located>, member: 'tools' | 'prompts') =>
+      parts.flatMap(({ server, prefix, catalog }) =>
+        catalog[member].flatMap((entry) => {
+          const own = entry['name'] as string;
+          const name = prefix + own;
+          return claim(where, name, { server, name: own, entry }, collisions) ? [{ ...entry, name }] : [];
+        }),
+      );
+    const addressed = (where: Map<string, Located>, member: 'resources' | 'resourceTemplates', key: string) =>
+      parts.flatMap(({ server, catalog }) =>
+        catalog[member].filter((entry) => claim(where, entry[key] as string, { server, name: entry[key] as string, entry }, collisions)),
+      );
+    const templates = new Map<string, Located>();
+    this.view = {
+      tools: named(this.#tools, 'tools'),
+      resources: addressed(this.#resources, 'resources', 'uri'),
+      resourceTemplates: addressed(templates, 'resourceTemplates', 'uriTemplate'),
+      prompts: named(this.#prompts, 'prompts'),
+    };
+    for (const [template, located] of templates) this.#templates.push({ pattern: patternOf(template), located });
+    this.collisions = collisions;
+  }
+
+  tool(name: string): Located | undefined {
+    return this.#tools.get(name);
+  }
+
+  prompt(name: string): Located | undefined {
+    return this.#prompts.get(name);
+  }
+
+  /** The server that lists the resource, or else one whose template the address fits. */
+  resource(uri: string): Located | undefined {
+    const located = this.#resources.get(uri) ?? this.#templates.find(({ pattern }) => pattern.test(uri))?.located;
+    return located && { ...located, name: uri };
+  }
+
+  /** The server that offers this template. */
+  template(uriTemplate: string): Located | undefined {
+    return this.#templates.find(({ located }) => located.name === uriTemplate)?.located;
+  }
+}
+
+function claim(where: Map<string, Located>, name: string, located: Located, collisions: [string, string, string][]): boolean {
+  const holder = where.get(name);
+  if (holder === undefined) where.set(name, located);
+  else collisions.push([name, holder.server, located.server]);
+  return holder === undefined;
+}
+
+/** What an RFC 6570 template can expand to: `{name}` stands for one segment, `{+name}` and the like for any text. */
+function patternOf(template: string): RegExp {
+  const parts = template.split(/(\{[^{}]*\})/).map((part) => {
+    if (!/^\{.*\}$/.test(part)) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    return /^\{[+#/?&;.]/.test(part) ? '.*' : '[^/?#]*';
+  });
+  return new RegExp(`^${parts.join('')}$`);
+}

@@ -1,0 +1,267 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CircuitBreaker, type Classifier, isRefusal } from '@tidegate/circuit-breaker';
+import { pipeline, retry, timeout } from '@tidegate/circuit-breaker/policies';
+import { type BudgetOptions, CostTracker, isBudgetExceededError } from '@tidegate/cost-tracker';
+import { sqliteStore } from '@tidegate/cost-tracker/sqlite';
+import { per, RateLimiter, type TokenBucket, tokenBucket } from '@tidegate/rate-limit';
+import type { Answer, Call } from './call.ts';
+import { commandExists } from './command.ts';
+import { type CheckedConfig, checkConfig, type Problem, readConfigFile } from './config.ts';
+import type { GatewayConfig, ServerConfig } from './config-schema.ts';
+import { Listeners } from './events.ts';
+import { Gateway } from './gateway.ts';
+import type { Budget, Guard, ServerGuard } from './ports.ts';
+import { RefusedError } from './refusal.ts';
+import type { ServerEntry } from './servers.ts';
+import { budgetStage } from './stages/budget.ts';
+import { limitStage } from './stages/limit.ts';
+import type { Connect } from './upstream.ts';
+import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
+import { version } from './version.ts';
+import { HttpPipe } from './wire/http-pipe.ts';
+import { connectLegacy } from './wire/legacy-client.ts';
+import { StdioPipe } from './wire/stdio-pipe.ts';
+
+type Config = CheckedConfig['config'];
+
+/** What a configuration leaves out. */
+const defaults = {
+  limits: [{ perMinute: 60, perHour: 1_000, burst: 10 }],
+  timeoutMs: 30_000,
+  totalTimeoutMs: 120_000,
+  connectTimeoutMs: 30_000,
+  listTimeoutMs: 5_000,
+  maxSessions: 10_000,
+  sessionIdleMs: 30 * 60_000,
+};
+
+/**
+ * Puts a gateway together from a configuration, or from the path of a file that holds one. The servers are connected to in the
+ * background; nothing listens yet.
+ *
+ * @throws {@link ConfigError} with the place of everything that is wrong; nothing has been started then.
+ */
+export async function createGateway(config: GatewayConfig | string): Promise<Gateway> {
+  const checked = typeof config === 'string' ? await readConfigFile(config) : checkConfig(config);
+  const problems: Problem[] = [];
+  const events = new Listeners();
+  const servers = serverEntries(checked.config, events, problems);
+  const limiter = rateLimiter(checked.config, problems);
+  const tracker = costTracker(checked.config, problems);
+  if (problems.length > 0 || limiter === undefined || tracker === undefined) throw checked.error(problems);
+  await openLedger(tracker, checked);
+  tracker.on('budget-threshold', ({ budget, level, spentUsd, limitUsd }) => events.emit('budget', { budget, level, spentUsd, limitUsd }));
+  const { tokens = [], allowedHosts = [], allowedOrigins = [], listTimeoutMs, connectTimeoutMs, maxSessions } = checked.config;
+  const now = () => performance.now();
+  const gateway = new Gateway({
+    servers,
+    access: {
+      tokens: tokens.map(({ token, tenant, user, role = 'member' }) => ({
+        token,
+        principal: { tenant, role, ...(user !== undefined && { user }) },
+      })),
+      allowedHosts,
+      allowedOrigins,
+    },
+    stages: [limitStage({ consume: (call) => limiter.consume(call) }), budgetStage(budgetPort(tracker), now)],
+    times: { listMs: listTimeoutMs ?? defaults.listTimeoutMs, connectMs: connectTimeoutMs ?? defaults.connectTimeoutMs },
+    sessions: { most: maxSessions ?? defaults.maxSessions, idleMs: defaults.sessionIdleMs },
+    events,
+    now,
+    version,
+    onClose: () => tracker.close(),
+  });
+  gateway.warmUp().catch((error: unknown) => events.emit('fault', { error, traceId: '' }));
+  return gateway;
+}
+
+function serverEntries(config: Config, events: Listeners, problems: Problem[]): ServerEntry[] {
+  return Object.entries(config.mcpServers)
+    .filter(([, server]) => server.disabled !== true)
+    .map(([name, server]) => {
+      if ('command' in server) problems.push(...programProblems(name, server.command, server.cwd ?? process.cwd(), server.env?.['PATH']));
+      const { fallbackUrl, fallbackHeaders = {}, prefix = `${name}__`, trustAnnotations = false, idempotent = [] } = server;
+      const entry = {
+        prefix,
+        repeatable: (tool: string, offered: unknown) =>
+          idempotent.some((pattern) => matches(pattern, tool)) || (trustAnnotations && saysRepeatable(offered)),
+      };
+      const fallbackName = `${name} (fallback)`;
+      const fallback = fallbackUrl && {
+        ...entry,
+        name: fallbackName,
+        connect: () => httpConnect(fallbackName, fallbackUrl, fallbackHeaders),
+        guard: serverGuard(fallbackName, server, events),
+      };
+      return {
+        ...entry,
+        name,
+        connect: () => connectTo(name, server),
+        guard: serverGuard(name, server, events),
+        ...(fallback && { fallback }),
+      };
+    });
+}
+
+function programProblems(name: string, command: string, cwd: string, path = process.env['PATH'] ?? ''): Problem[] {
+  if (!existsSync(cwd)) return [{ path: ['mcpServers', name, 'cwd'], message: `there is no folder '${cwd}'` }];
+  if (commandExists(command, cwd, path)) return [];
+  return [{ path: ['mcpServers', name, 'command'], message: `there is no program '${command}' on the PATH` }];
+}
+
+function connectTo(name: string, server: ServerConfig): Connect {
+  if ('url' in server) return httpConnect(name, server.url, server.headers ?? {});
+  const { command, args = [], env = {}, cwd } = server;
+  return (listener, signal) => connectLegacy(name, new StdioPipe(name, { command, args, env, cwd }), listener, clientInfo, signal);
+}
+
+function httpConnect(name: string, url: string, headers: Readonly<Record<string, string>>): Connect {
+  return (listener, signal) => connectLegacy(name, new HttpPipe(name, { url, headers }), listener, clientInfo, signal);
+}
+
+const clientInfo = { name: 'tidegate', version };
+
+/** Total time limit, retries, circuit, time limit of each attempt: in this order around every call to one server. */
+function serverGuard(name: string, server: ServerConfig, events: Listeners): ServerGuard {
+  const { failures = 5, openMs = 60_000 } = server.breaker ?? {};
+  const { maxAttempts = 3, initialDelayMs = 1_000, maxDelayMs = 30_000 } = server.retry ?? {};
+  const breaker = new CircuitBreaker({
+    name,
+    slidingWindow: { type: 'consecutive', failures },
+    waitDurationInOpenStateMs: openMs,
+    classify: health,
+  });
+  breaker.on('state-change', ({ from, to, reason }) => events.emit('circuit', { server: name, from, to, reason }));
+  const total = timeout({ totalMs: server.totalTimeoutMs ?? defaults.totalTimeoutMs });
+  const attempt = timeout({ totalMs: server.timeoutMs ?? defaults.timeoutMs });
+  const again = (retryIf: (error: unknown) => boolean) => retry({ maxAttempts, initialDelayMs, maxDelayMs, retryIf });
+  const guard = (retryIf: (error: unknown) => boolean): Guard => {
+    const policies = pipeline(total, again(retryIf), breaker, attempt);
+    return {
+      execute: (fn, options) => {
+        let attempts = 0;
+        return policies.execute((context) => {
+          attempts += 1;
+          if (attempts > 1) events.emit('retry', { server: name, attempt: attempts });
+          return fn(context);
+        }, options);
+      },
+    };
+  };
+  return {
+    repeatable: guard((error) => !isRefusal(error)),
+    once: guard((error) => !isRefusal(error) && certainlyNotCarriedOut(error)),
+    state: () => breaker.state,
+  };
+}
+
+/** A tool's own error is an answer; only a server that cannot answer is sick. */
+const health: Classifier = {
+  value: (answer) => (isObjectWithError(answer) && serverFault(answer.error.code) ? 'failure' : 'success'),
+  error: (error) => {
+    const hint = error instanceof UpstreamError ? error.retryAfterMs : undefined;
+    return hint === undefined ? 'failure' : { throttledMs: hint };
+  },
+};
+
+/** The codes of JSON-RPC by which a server says that it, not the request, is at fault; -32002 is a resource that does not exist. */
+function serverFault(code: number): boolean {
+  return code === -32_603 || (code <= -32_000 && code >= -32_099 && code !== -32_002);
+}
+
+function isObjectWithError(answer: unknown): answer is Answer & { error: { code: number } } {
+  return typeof answer === 'object' && answer !== null && 'error' in answer;
+}
+
+function rateLimiter({ limits = defaults.limits }: Config, problems: Problem[]): RateLimiter<Call> | undefined {
+  return attempted(problems, ['limits'], () => {
+    const buckets = limits.flatMap(bucketsOf);
+    const unlimited = tokenBucket({ name: 'none', rate: per(1_000_000_000, 'second') });
+    return new RateLimiter<Call>({
+      key: ({ principal, kind, name }) => `${principal.tenant}:${kind}:${name}`,
+      limits: buckets.length === 0 ? [unlimited] : buckets,
+    });
+  });
+}
+
+/** The burst is that of the shortest period. */
+function bucketsOf({ perMinute, perHour, burst }: NonNullable<Config['limits']>[number], index: number): TokenBucket[] {
+  const amounts = [['minute', perMinute] as const, ['hour', perHour] as const].filter(([, amount]) => amount !== undefined);
+  if (amounts.length === 0) throw new RangeError(`limit ${index} names neither perMinute nor perHour`);
+  return amounts.map(([unit, amount = 0], place) =>
+    tokenBucket({
+      name: index === 0 ? unit : `${unit}-${index + 1}`,
+      rate: per(amount, unit),
+      ...(place === 0 && burst !== undefined && { burst }),
+    }),
+  );
+}
+
+function costTracker({ budgets = [], prices = {}, dataDir }: Config, problems: Problem[]): CostTracker | undefined {
+  const named = budgets.map(
+    (budget, index): BudgetOptions => ({ ...budget, name: budget.name ?? budget.scope.tenant ?? `budget-${index + 1}` }) as BudgetOptions,
+  );
+  return attempted(
+    problems,
+    ['budgets'],
+    () => new CostTracker({ store: sqliteStore(join(dataDir, 'ledger.db')), budgets: named, toolPrices: prices }),
+  );
+}
+
+/** What `make` makes; a RangeError of a package becomes a problem of this part of the configuration. */
+function attempted<T>(problems: Problem[], path: readonly string[], make: () => T): T | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    problems.push({ path, message: error.message });
+    return undefined;
+  }
+}
+
+async function openLedger(tracker: CostTracker, { config, error }: CheckedConfig): Promise<void> {
+  try {
+    mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+    await tracker.monthlyTotalUsd();
+  } catch (cause) {
+    await tracker.close().catch(() => {}); // it never opened
+    throw error([{ path: ['dataDir'], message: `data cannot be kept in '${config.dataDir}': ${(cause as Error).message}` }]);
+  }
+}
+
+const nothingHeld = { settle: async () => {}, release: async () => {} };
+
+function budgetPort(tracker: CostTracker): Budget {
+  return {
+    reserve: async ({ kind, name, principal, traceId }) => {
+      if (kind === 'completion') return nothingHeld;
+      const { tenant, user } = principal;
+      try {
+        return await tracker.reserve({ kind, name, scope: { tenant, traceId, ...(user !== undefined && { user }) } });
+      } catch (error) {
+        if (!isBudgetExceededError(error)) throw error;
+        const { code, message, limit, retryAfterMs, limitUsd, spentUsd, reservedUsd, requestedUsd, resetsAt } = error;
+        throw new RefusedError({
+          code,
+          message,
+          limit,
+          ...(retryAfterMs !== undefined && { retryAfterMs }),
+          details: { limitUsd, spentUsd, reservedUsd, requestedUsd, resetsAt },
+        });
+      }
+    },
+  };
+}
+
+/** `*` stands for any text. */
+function matches(pattern: string, name: string): boolean {
+  const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`).test(name);
+}
+
+/** What a tool's annotations claim; only heeded for servers that are trusted. */
+function saysRepeatable(tool: unknown): boolean {
+  const { annotations } = tool as { annotations?: { readOnlyHint?: unknown; idempotentHint?: unknown } };
+  return annotations?.readOnlyHint === true || annotations?.idempotentHint === true;
+}

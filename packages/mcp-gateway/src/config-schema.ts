@@ -1,0 +1,113 @@
+import { z } from 'zod';
+
+const ms = z.number().int().min(1).max(2_147_483_647);
+const text = z.string().min(1);
+const texts = z.record(z.string(), z.string());
+const usd = z.union([
+  z.string().regex(/^\d+(\.\d{1,9})?$/, 'expected a decimal such as "12.50", with at most 9 places'),
+  z.number().min(0),
+]);
+
+/** What editors write beside what a gateway needs; read and left alone. */
+const editorOnly = {
+  alwaysAllow: z.unknown().optional(),
+  autoApprove: z.unknown().optional(),
+  description: z.unknown().optional(),
+  gallery: z.unknown().optional(),
+  version: z.unknown().optional(),
+};
+
+const resilience = {
+  /** Put before the names of the server's tools and prompts. */
+  prefix: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]*$/, 'expected only letters, digits, _ . and -')
+    .optional(),
+  disabled: z.boolean().optional(),
+  fallbackUrl: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }).optional(),
+  fallbackHeaders: texts.optional(),
+  timeoutMs: ms.optional(),
+  totalTimeoutMs: ms.optional(),
+  idempotent: z.array(text).optional(),
+  trustAnnotations: z.boolean().optional(),
+  breaker: z.strictObject({ failures: z.number().int().min(1).max(1_000_000).optional(), openMs: ms.optional() }).optional(),
+  retry: z
+    .strictObject({ maxAttempts: z.number().int().min(1).max(100).optional(), initialDelayMs: ms.optional(), maxDelayMs: ms.optional() })
+    .optional(),
+};
+
+const stdioServer = z.strictObject({
+  type: z.literal('stdio').optional(),
+  command: text,
+  args: z.array(z.string()).optional(),
+  env: texts.optional(),
+  cwd: text.optional(),
+  ...resilience,
+  ...editorOnly,
+});
+
+const httpServer = z.strictObject({
+  type: z.enum(['http', 'streamable-http', 'streamableHttp']).optional(),
+  url: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }),
+  headers: texts.optional(),
+  ...resilience,
+  ...editorOnly,
+});
+
+const scope = z.strictObject({ tenant: text.optional(), user: text.optional(), tool: text.optional() });
+
+/** The shape of a configuration, before `${env:NAME}` is looked up. */
+export const configSchema = z.strictObject({
+  $schema: z.string().optional(),
+  mcpServers: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, 'expected a server name of letters, digits, - and _'), z.unknown()),
+  tokens: z
+    .array(z.strictObject({ token: text, tenant: text, user: text.optional(), role: z.enum(['member', 'operator']).optional() }))
+    .optional(),
+  limits: z
+    .array(
+      z.strictObject({
+        perMinute: z.number().int().min(1).optional(),
+        perHour: z.number().int().min(1).optional(),
+        burst: z.number().int().min(1).optional(),
+      }),
+    )
+    .optional(),
+  budgets: z
+    .array(
+      z.strictObject({
+        name: text.optional(),
+        scope,
+        limitUsd: usd,
+        period: z.enum(['day', 'month']),
+        timeZone: text.optional(),
+        thresholds: z.strictObject({ warning: z.number(), critical: z.number(), blocked: z.number() }).partial().optional(),
+      }),
+    )
+    .optional(),
+  prices: z.record(z.string(), z.strictObject({ perCallUsd: usd })).optional(),
+  dataDir: text.optional(),
+  host: text.optional(),
+  port: z.number().int().min(0).max(65_535).optional(),
+  allowedHosts: z.array(text).optional(),
+  allowedOrigins: z.array(text).optional(),
+  listTimeoutMs: ms.optional(),
+  connectTimeoutMs: ms.optional(),
+  maxSessions: z.number().int().min(1).max(1_000_000).optional(),
+});
+
+/** How a server that is a program is configured. */
+export type StdioServerConfig = z.input<typeof stdioServer>;
+/** How a server that has an address is configured. */
+export type HttpServerConfig = z.input<typeof httpServer>;
+/** How one server is configured, in the form that editors use. */
+export type ServerConfig = StdioServerConfig | HttpServerConfig;
+/** A gateway's configuration: what `tidegate.json` holds. */
+export type GatewayConfig = Omit<z.input<typeof configSchema>, 'mcpServers'> & {
+  /** The servers by name, as editors write them. */
+  readonly mcpServers: Readonly<Record<string, ServerConfig>>;
+};
+
+/** The schema of one server: which of the two is plain from its members, so that the errors fit what was meant. */
+export function serverSchema(value: unknown): typeof stdioServer | typeof httpServer {
+  return typeof value === 'object' && value !== null && 'url' in value ? httpServer : stdioServer;
+}

@@ -1,0 +1,116 @@
+import type { Access } from './access.ts';
+import type { Answer, Principal } from './call.ts';
+import { isObject, type JsonObject, rpcCode } from './json-rpc.ts';
+import type { Metrics } from './metrics.ts';
+import { asProblem, type Refusal, RefusedError, seconds, toRefusal } from './refusal.ts';
+import { InvalidParams, type Router } from './router.ts';
+import type { CallSummary } from './summary.ts';
+import { BodyTooLarge, type HttpReply, type HttpRequest, sendJson } from './wire/exchange.ts';
+import type { LegacyHttp } from './wire/legacy-http.ts';
+import { largestMessage } from './wire/pipe.ts';
+
+/** What the routes stand on. */
+export interface HttpApiParts {
+  readonly access: Access;
+  readonly mcp: LegacyHttp;
+  readonly router: Router;
+  readonly metrics: Metrics;
+  readonly summary: CallSummary;
+  readonly fault: (error: unknown) => void;
+}
+
+/** The gateway's one HTTP door: the protocol's endpoint, plain HTTP calls, metrics. Everything but `/healthz` asks for credentials. */
+export function httpApi(parts: HttpApiParts): (request: HttpRequest, reply: HttpReply) => Promise<void> {
+  return async (request, reply) => {
+    try {
+      await route(parts, request, reply);
+    } catch (error) {
+      const refusal = toRefusal(error);
+      if (refusal.code === 'ERR_INTERNAL') parts.fault(error);
+      sendProblem(reply, refusal);
+    }
+  };
+}
+
+type Route = (
+  parts: HttpApiParts,
+  exchange: { request: HttpRequest; reply: HttpReply; principal: Principal },
+  rest: string,
+) => Promise<void> | void;
+
+/** By method and path; a path that ends in `/` takes one more segment. */
+const routes: Readonly<Record<string, Route>> = {
+  'GET /metrics': ({ metrics }, { reply, principal }) => metricsText(metrics, reply, principal),
+  'GET /api/metrics/summary': ({ summary }, { reply, principal }) =>
+    sendJson(reply, 200, summary.of(principal.role === 'operator' ? undefined : principal.tenant)),
+  'GET /api/mcp/tools': async ({ router }, { reply, principal }) =>
+    sendJson(reply, 200, { tools: (await router.catalog(principal)).tools }),
+  'POST /api/mcp/tools/': ({ router }, { request, reply, principal }, name) => callTool(router, request, reply, principal, name),
+};
+
+async function route(parts: HttpApiParts, request: HttpRequest, reply: HttpReply): Promise<void> {
+  const { method, path } = request;
+  if (path === '/healthz' && method === 'GET') return sendJson(reply, 200, { status: 'ok' });
+  const admission = parts.access.admit(request);
+  if (!('principal' in admission)) {
+    const { status, code, message } = admission;
+    return sendProblem(reply, { status, code, message }, status === 401 ? { 'www-authenticate': 'Bearer realm="tidegate"' } : {});
+  }
+  const { principal } = admission;
+  if (path === '/mcp') return parts.mcp.handle(request, reply, principal);
+  const [, folder = '', last = ''] = /^(.*\/)([^/]+)$/.exec(path) ?? [];
+  const found = routes[`${method} ${path}`] ?? routes[`${method} ${folder}`];
+  if (found !== undefined) return found(parts, { request, reply, principal }, segment(last));
+  sendProblem(reply, { status: 404, code: 'ERR_NOT_FOUND', message: `there is nothing at ${method} ${path}` });
+}
+
+function segment(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    throw new RefusedError({ code: 'ERR_BAD_REQUEST', status: 400, message: `'${encoded}' is not percent-encoded text` });
+  }
+}
+
+async function metricsText(metrics: Metrics, reply: HttpReply, principal: Principal): Promise<void> {
+  if (principal.role !== 'operator') {
+    return sendProblem(reply, {
+      status: 403,
+      code: 'ERR_FORBIDDEN',
+      message: "the numbers of every tenant need a token with role 'operator'",
+    });
+  }
+  reply.send(200, { 'content-type': metrics.contentType }, await metrics.text());
+}
+
+async function callTool(router: Router, request: HttpRequest, reply: HttpReply, principal: Principal, name: string): Promise<void> {
+  const given = await readArguments(request);
+  if (typeof given === 'string') return sendProblem(reply, { status: 400, code: 'ERR_BAD_REQUEST', message: given });
+  const params = { name, arguments: given };
+  const answer = await router
+    .callTool({ principal, params, signal: new AbortController().signal, notify: () => {} })
+    .catch((error): Answer => {
+      if (error instanceof InvalidParams) return { error: { code: rpcCode.invalidParams, message: error.message } };
+      throw error;
+    });
+  if ('result' in answer) return sendJson(reply, 200, answer.result);
+  const { code, message } = answer.error;
+  const status = code === rpcCode.invalidParams || code === rpcCode.methodNotFound ? 400 : 502;
+  throw new RefusedError({ code: 'ERR_UPSTREAM_ERROR', message, details: { rpcCode: code }, status });
+}
+
+async function readArguments(request: HttpRequest): Promise<JsonObject | string> {
+  try {
+    const text = await request.body(largestMessage);
+    const value: unknown = text.trim() === '' ? {} : JSON.parse(text);
+    return isObject(value) ? value : 'the body must be a JSON object: the arguments of the tool';
+  } catch (error) {
+    return error instanceof BodyTooLarge ? error.message : 'the body is not JSON';
+  }
+}
+
+function sendProblem(reply: HttpReply, refusal: Refusal, headers: Readonly<Record<string, string>> = {}): void {
+  const { status, retryAfterMs } = refusal;
+  const retry = retryAfterMs === undefined ? {} : { 'retry-after': String(seconds(retryAfterMs)) };
+  reply.send(status, { 'content-type': 'application/problem+json', ...retry, ...headers }, JSON.stringify(asProblem(refusal)));
+}

@@ -1,0 +1,85 @@
+/** A JSON object whose members are not known. */
+export type JsonObject = { readonly [member: string]: unknown };
+
+/** What ties a response to its request. */
+export type RequestId = string | number;
+
+/** A JSON-RPC 2.0 request. */
+export interface RpcRequest {
+  readonly jsonrpc: '2.0';
+  readonly id: RequestId;
+  readonly method: string;
+  readonly params?: JsonObject;
+}
+
+/** A JSON-RPC 2.0 notification. */
+export interface RpcNotification {
+  readonly jsonrpc: '2.0';
+  readonly method: string;
+  readonly params?: JsonObject;
+}
+
+/** The error member of a JSON-RPC 2.0 response. */
+export interface RpcError {
+  readonly code: number;
+  readonly message: string;
+  readonly data?: unknown;
+}
+
+/** What a request is answered with: one of the two. */
+export type Answer = { readonly result: JsonObject } | { readonly error: RpcError };
+
+/** A JSON-RPC 2.0 response. */
+export type RpcResponse = { readonly jsonrpc: '2.0'; readonly id: RequestId | null } & Answer;
+
+/** Any message of the protocol. */
+export type RpcMessage = RpcRequest | RpcNotification | RpcResponse;
+
+/** Codes of JSON-RPC 2.0 and of the protocol. */
+export const rpcCode = {
+  parseError: -32_700,
+  invalidRequest: -32_600,
+  methodNotFound: -32_601,
+  invalidParams: -32_602,
+  internalError: -32_603,
+  resourceNotFound: -32_002,
+} as const;
+
+/** Whether `value` is a JSON object, not an array and not null. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Which message `value` is, or why it is none. */
+export function classify(
+  value: unknown,
+):
+  | { readonly kind: 'request'; readonly message: RpcRequest }
+  | { readonly kind: 'notification'; readonly message: RpcNotification }
+  | { readonly kind: 'response'; readonly message: RpcResponse }
+  | { readonly kind: 'invalid'; readonly problem: string } {
+  if (!isObject(value))
+    return { kind: 'invalid', problem: Array.isArray(value) ? 'a batch, which this protocol does not have' : 'not a JSON object' };
+  if (value['jsonrpc'] !== '2.0') return { kind: 'invalid', problem: 'its member \'jsonrpc\' is not "2.0"' };
+  if ('method' in value) return classifyCall(value);
+  if (!isId(value['id']) && value['id'] !== null) return { kind: 'invalid', problem: 'a response without an id' };
+  if (isObject(value['result']) || isRpcError(value['error'])) return { kind: 'response', message: value as unknown as RpcResponse };
+  return { kind: 'invalid', problem: 'a response with neither a result object nor an error' };
+}
+
+function classifyCall(value: JsonObject): ReturnType<typeof classify> {
+  if (typeof value['method'] !== 'string') return { kind: 'invalid', problem: "its member 'method' is not a string" };
+  if (value['params'] !== undefined && !isObject(value['params']))
+    return { kind: 'invalid', problem: "its member 'params' is not an object" };
+  if (!('id' in value)) return { kind: 'notification', message: value as unknown as RpcNotification };
+  if (!isId(value['id'])) return { kind: 'invalid', problem: "its member 'id' is neither a string nor a whole number" };
+  return { kind: 'request', message: value as unknown as RpcRequest };
+}
+
+function isId(value: unknown): value is RequestId {
+  return typeof value === 'string' || Number.isInteger(value);
+}
+
+function isRpcError(value: unknown): value is RpcError {
+  return isObject(value) && typeof value['code'] === 'number' && typeof value['message'] === 'string';
+}

@@ -1,0 +1,49 @@
+import type { Gateway } from './gateway.ts';
+import type { Logger } from './ports.ts';
+
+type Level = 'info' | 'warn' | 'error';
+
+/** Writes one line an event to stderr: text on a terminal, JSON elsewhere. */
+export function stderrLogger(stream: NodeJS.WriteStream = process.stderr): Logger {
+  const write = (level: Level, message: string, fields: object = {}) => {
+    const time = new Date().toISOString();
+    const line = stream.isTTY ? `${time.slice(11, 23)} ${level.padEnd(5)} ${message}` : JSON.stringify({ time, level, message, ...fields });
+    stream.write(`${line}\n`);
+  };
+  return {
+    info: (message, fields) => write('info', message, fields),
+    warn: (message, fields) => write('warn', message, fields),
+    error: (message, fields) => write('error', message, fields),
+  };
+}
+
+/** Tells a logger what happens in a gateway; of calls only those that were refused. */
+export function logEvents(gateway: Gateway, logger: Logger): void {
+  gateway.on('server', (event) => {
+    if (event.state === 'up') logger.info(`server '${event.server}' is up`, { event: 'server', ...event });
+    else logger.warn(`${event.reason}`, { event: 'server', ...event });
+  });
+  gateway.on('circuit', (event) => {
+    const level = event.to === 'closed' ? 'info' : 'warn';
+    logger[level](`circuit of '${event.server}' is ${event.to} (${event.reason})`, { event: 'circuit', ...event });
+  });
+  gateway.on('fallback', (event) => logger.info(`'${event.name}' went to ${event.fallback}`, { event: 'fallback', ...named(event) }));
+  gateway.on('budget', (event) =>
+    logger.warn(`budget '${event.budget}' is ${event.level}: ${event.spentUsd} of ${event.limitUsd} USD`, { event: 'budget', ...event }),
+  );
+  gateway.on('frame', (event) => logger.warn(`server '${event.server}' ${event.problem}`, { event: 'frame', ...event }));
+  gateway.on('collision', (event) =>
+    logger.warn(`'${event.name}' is offered by '${event.holder}', which has it, and by '${event.other}'`, { event: 'collision', ...event }),
+  );
+  gateway.on('call', (event) => {
+    if (event.outcome === 'refused') logger.warn(`'${event.name}' of ${event.tenant}: ${event.code}`, { event: 'call', ...named(event) });
+  });
+  gateway.on('fault', ({ error, traceId }) =>
+    logger.error('the gateway failed', { event: 'fault', trace_id: traceId, error: error instanceof Error ? error.stack : String(error) }),
+  );
+}
+
+/** The trace id under the name that it has in every log. */
+function named<T extends { readonly traceId: string }>({ traceId, ...rest }: T): object {
+  return { ...rest, trace_id: traceId };
+}

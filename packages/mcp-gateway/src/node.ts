@@ -1,0 +1,113 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { isLoopback } from './access.ts';
+import type { Gateway } from './gateway.ts';
+import { BodyTooLarge, type HttpReply, type HttpRequest, mostUnread } from './wire/exchange.ts';
+
+/** Where a gateway listens. */
+export interface ServeOptions {
+  /** 0 takes a free one. @defaultValue `7300` */
+  readonly port?: number;
+  /** Any other than the loopback interface needs a gateway with tokens. @defaultValue `'127.0.0.1'` */
+  readonly host?: string;
+}
+
+/** A gateway that listens. */
+export interface Served {
+  /** The address of the protocol's endpoint. */
+  readonly url: string;
+  readonly port: number;
+  readonly server: Server;
+  /** Stops listening and closes the gateway. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Serves a gateway over HTTP.
+ *
+ * @throws RangeError for an address beyond this machine without tokens; the listen error, such as `EADDRINUSE`. The gateway is
+ * closed then.
+ */
+export async function serve(gateway: Gateway, options: ServeOptions = {}): Promise<Served> {
+  const { port = 7300, host = '127.0.0.1' } = options;
+  try {
+    if (gateway.open && !isLoopback(host)) {
+      throw new RangeError(`host '${host}' can be reached from other machines; that needs tokens in the configuration`);
+    }
+    const server = createServer((request, response) => {
+      void gateway.handle(exchangeOf(request), replyTo(response));
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, resolve);
+    });
+    const address = server.address() as AddressInfo;
+    const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+    return { url: `http://${shown}:${address.port}/mcp`, port: address.port, server, close: () => stop(server, gateway) };
+  } catch (error) {
+    await gateway.close();
+    throw error;
+  }
+}
+
+async function stop(server: Server, gateway: Gateway): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  await gateway.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+function exchangeOf(request: IncomingMessage): HttpRequest {
+  const url = request.url ?? '/';
+  const query = url.indexOf('?');
+  return {
+    method: request.method ?? 'GET',
+    path: query < 0 ? url : url.slice(0, query),
+    get query() {
+      return new URLSearchParams(query < 0 ? '' : url.slice(query));
+    },
+    header: (name) => {
+      const value = request.headers[name];
+      return Array.isArray(value) ? value.join(', ') : value;
+    },
+    body: (most) => bodyOf(request, most),
+  };
+}
+
+function bodyOf(request: IncomingMessage, most: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let length = 0;
+    request.on('data', (part: Buffer) => {
+      parts.push(part);
+      length += part.length;
+      if (length <= most) return;
+      request.pause();
+      request.removeAllListeners('data');
+      reject(new BodyTooLarge(most));
+    });
+    request.once('end', () => resolve(Buffer.concat(parts).toString('utf8')));
+    request.once('error', reject);
+  });
+}
+
+function replyTo(response: ServerResponse): HttpReply {
+  return {
+    send: (status, headers, body = '') => {
+      response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+      response.end(body);
+    },
+    stream: (status, headers) => {
+      response.writeHead(status, headers);
+      response.flushHeaders();
+      return {
+        write: (text) => {
+          response.write(text);
+          if (response.writableLength > mostUnread) response.destroy();
+        },
+        end: () => response.end(),
+        onClose: (fn) => response.once('close', fn),
+      };
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import type { Call } from './call.ts';
+
+/** Lets a call through or says why not: the shape of a rate limiter. */
+export interface Limiter {
+  consume(call: Call): Promise<LimiterDecision> | LimiterDecision;
+}
+
+/** A limiter's answer. */
+export type LimiterDecision =
+  | { readonly allowed: true }
+  | { readonly allowed: false; readonly code: string; readonly message: string; readonly limit: string; readonly retryAfterMs?: number };
+
+/** Sets money aside for a call, or throws a refusal: the shape of a cost tracker. */
+export interface Budget {
+  reserve(call: Call): Promise<BudgetHold>;
+}
+
+/** Money set aside for one call. Exactly one of the two is called. */
+export interface BudgetHold {
+  /** The call was made; enters it in the ledger. */
+  settle(outcome: { readonly success: boolean; readonly durationMs: number }): Promise<void>;
+  /** The call was not made. */
+  release(): Promise<void>;
+}
+
+/** Runs a function under time limits, retries and a circuit breaker: the shape of a resilience policy. */
+export interface Guard {
+  execute<T>(fn: (context: { readonly signal: AbortSignal }) => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T>;
+}
+
+/** What guards the calls to one server. */
+export interface ServerGuard {
+  /** For calls that may be made twice. */
+  readonly repeatable: Guard;
+  /** For calls that may not: made again only where they were certainly not carried out. */
+  readonly once: Guard;
+  /** The state of the server's circuit. */
+  state(): string;
+}
+
+/** Takes the gateway's news. Any logger of this shape fits. */
+export interface Logger {
+  info(message: string, fields?: object): void;
+  warn(message: string, fields?: object): void;
+  error(message: string, fields?: object): void;
+}

@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto';
+import type { Answer, Call, CallKind, Principal } from './call.ts';
+import type { Catalog, CatalogView, Located } from './catalog.ts';
+import { isObject, type JsonObject, type RpcNotification, rpcCode } from './json-rpc.ts';
+import type { Next } from './pipeline.ts';
+import { asRpcError, asToolResult, type Refusal, RefusedError, toRefusal } from './refusal.ts';
+import type { TenantServers } from './servers.ts';
+
+/** A client's request in the gateway's own terms. */
+export interface ClientRequest {
+  readonly principal: Principal;
+  readonly method: string;
+  readonly params: JsonObject;
+  readonly signal: AbortSignal;
+  readonly notify: (notification: RpcNotification) => void;
+}
+
+/** Answers requests: lists from the catalogue, everything else through the pipeline to the server that has it. */
+export class Router {
+  readonly #servers: (tenant: string) => TenantServers;
+  readonly #call: Next;
+  readonly #onFault: (error: unknown, traceId: string) => void;
+
+  constructor(servers: (tenant: string) => TenantServers, call: Next, onFault: (error: unknown, traceId: string) => void) {
+    this.#servers = servers;
+    this.#call = call;
+    this.#onFault = onFault;
+  }
+
+  /** The answer to a request of either protocol era; never rejects but with the signal's reason. */
+  async answer(request: ClientRequest): Promise<Answer> {
+    const { method } = request;
+    switch (method) {
+      case 'ping':
+        return { result: {} };
+      case 'tools/list':
+        return this.#list(request, 'tools');
+      case 'resources/list':
+        return this.#list(request, 'resources');
+      case 'resources/templates/list':
+        return this.#list(request, 'resourceTemplates');
+      case 'prompts/list':
+        return this.#list(request, 'prompts');
+      case 'tools/call':
+      case 'resources/read':
+      case 'prompts/get':
+      case 'completion/complete':
+        return this.#outcome(request);
+      default:
+        return { error: { code: rpcCode.methodNotFound, message: `method ${method} is not known` } };
+    }
+  }
+
+  /** Calls a tool; rejects with what refused it. For callers that are not MCP clients. */
+  async callTool(request: Omit<ClientRequest, 'method'>): Promise<Answer> {
+    return this.#call(await this.#routed({ ...request, method: 'tools/call' }));
+  }
+
+  /** Everything the principal can see. */
+  async catalog(principal: Principal): Promise<CatalogView> {
+    return (await this.#servers(principal.tenant).catalog()).view;
+  }
+
+  async #list({ principal }: ClientRequest, member: keyof CatalogView): Promise<Answer> {
+    const servers = this.#servers(principal.tenant);
+    const { view } = await servers.catalog();
+    const { missing } = servers;
+    // a list without a server that is away says so; one that is away but was seen before keeps its entries
+    return { result: { [member]: view[member], ...(missing.length > 0 && { _meta: { 'io.tidegate/missing': missing } }) } };
+  }
+
+  async #outcome(request: ClientRequest): Promise<Answer> {
+    try {
+      return await this.#call(await this.#routed(request));
+    } catch (error) {
+      if (request.signal.aborted) throw request.signal.reason;
+      if (error instanceof InvalidParams) return { error: { code: rpcCode.invalidParams, message: error.message } };
+      const refusal = this.#refusalOf(error);
+      // a tool that does not exist is the client's mistake, not news for a model
+      return request.method === 'tools/call' && refusal.code !== 'ERR_UNKNOWN_NAME'
+        ? { result: asToolResult(refusal) }
+        : asRpcError(refusal);
+    }
+  }
+
+  #refusalOf(error: unknown): Refusal {
+    const refusal = toRefusal(error);
+    if (refusal.code === 'ERR_INTERNAL') this.#onFault(error, '');
+    return refusal;
+  }
+
+  async #routed(request: ClientRequest): Promise<Call> {
+    const { principal, method, params, signal, notify } = request;
+    const { kind, name, find } = target(method, params);
+    const servers = this.#servers(principal.tenant);
+    const located = find(servers.known) ?? find(await servers.catalog()) ?? byPrefix(servers, kind, name);
+    const entry = located && servers.entry(located.server);
+    if (located === undefined || entry === undefined) {
+      throw new RefusedError({ code: 'ERR_UNKNOWN_NAME', message: `there is no ${kind} '${name}'` });
+    }
+    return {
+      kind,
+      name,
+      server: located.server,
+      method,
+      params: renamed(method, params, located.name),
+      principal,
+      traceId: traceIdOf(params) ?? randomBytes(16).toString('hex'),
+      repeatable: kind !== 'tool' || entry.repeatable(located.name, located.entry),
+      signal,
+      notify,
+    };
+  }
+}
+
+/** The parameters of a request are not what its method takes. */
+export class InvalidParams extends Error {}
+
+interface Target {
+  readonly kind: CallKind;
+  readonly name: string;
+  readonly find: (catalog: Catalog) => Located | undefined;
+}
+
+/** What a request is about. */
+function target(method: string, params: JsonObject): Target {
+  switch (method) {
+    case 'tools/call': {
+      const name = text(params, 'name');
+      if (params['arguments'] !== undefined && !isObject(params['arguments'])) throw new InvalidParams("'arguments' must be an object");
+      return { kind: 'tool', name, find: (catalog) => catalog.tool(name) };
+    }
+    case 'prompts/get': {
+      const name = text(params, 'name');
+      return { kind: 'prompt', name, find: (catalog) => catalog.prompt(name) };
+    }
+    case 'resources/read': {
+      const name = text(params, 'uri');
+      return { kind: 'resource', name, find: (catalog) => catalog.resource(name) };
+    }
+    default: {
+      const ref = params['ref'];
+      if (!isObject(ref)) throw new InvalidParams("'ref' must be an object");
+      if (ref['type'] === 'ref/prompt') {
+        const name = text(ref, 'name');
+        return { kind: 'completion', name, find: (catalog) => catalog.prompt(name) };
+      }
+      const name = text(ref, 'uri');
+      return { kind: 'completion', name, find: (catalog) => catalog.template(name) ?? catalog.resource(name) };
+    }
+  }
+}
+
+/** The parameters with the server's own name in place of the client's. */
+function renamed(method: string, params: JsonObject, name: string): JsonObject {
+  if (method === 'tools/call' || method === 'prompts/get') return { ...params, name };
+  const ref = params['ref'];
+  return isObject(ref) && ref['type'] === 'ref/prompt' ? { ...params, ref: { ...ref, name } } : params;
+}
+
+/** A server that has never answered may have the name: the call then says what is wrong with the server. */
+function byPrefix(servers: TenantServers, kind: CallKind, name: string): Located | undefined {
+  const entry = kind === 'tool' || kind === 'prompt' ? servers.byPrefix(name) : undefined;
+  if (entry === undefined || !servers.missing.includes(entry.name)) return undefined;
+  return { server: entry.name, name: name.slice(entry.prefix.length), entry: {} };
+}
+
+function text(params: JsonObject, member: string): string {
+  const value = params[member];
+  if (typeof value !== 'string') throw new InvalidParams(`'${member}' must be a string`);
+  return value;
+}
+
+/** The trace id of a W3C `traceparent` that the client sent along. */
+function traceIdOf(params: JsonObject): string | undefined {
+  const meta = params['_meta'];
+  const traceparent = isObject(meta) ? meta['traceparent'] : undefined;
+  return typeof traceparent === 'string' ? /^[\da-f]{2}-([\da-f]{32})-[\da-f]{16}-[\da-f]{2}$/.exec(traceparent)?.[1] : undefined;
+}

@@ -1,0 +1,167 @@
+import { Catalog } from './catalog.ts';
+import type { ServerGuard } from './ports.ts';
+import { RefusedError } from './refusal.ts';
+import { emptyCatalog, loadCatalog, type ServerCatalog } from './server-catalog.ts';
+import { type Connect, Upstream, type UpstreamListener } from './upstream.ts';
+import type { Connection } from './wire/legacy-client.ts';
+
+/** A server as it is configured, with everything that is needed to call it. */
+export interface ServerEntry {
+  readonly name: string;
+  readonly prefix: string;
+  /** Opens a conversation for one tenant; no two tenants share one. */
+  readonly connect: (tenant: string) => Connect;
+  readonly guard: ServerGuard;
+  /** Takes the calls while the server's circuit is open. */
+  readonly fallback?: ServerEntry;
+  /** Whether a tool, by the server's own name for it, may be called twice. */
+  readonly repeatable: (tool: string, entry: unknown) => boolean;
+}
+
+/** What happens to servers. */
+export interface ServersListener {
+  up(server: string, tenant: string): void;
+  down(server: string, tenant: string, reason: string): void;
+  problem(server: string, problem: string, sample: string): void;
+  catalogChanged(tenant: string): void;
+  collision(name: string, holder: string, other: string): void;
+}
+
+/** How long things may take, in ms. */
+export interface ServerTimes {
+  readonly connectMs: number;
+  /** How long a list waits for servers of which nothing is known yet. */
+  readonly listMs: number;
+}
+
+interface Lane {
+  readonly entry: ServerEntry;
+  readonly upstream: Upstream;
+  catalog: ServerCatalog | undefined;
+  /** The loading under way. */
+  loading: Promise<void> | undefined;
+}
+
+/** The servers as one tenant sees them: conversations and catalogues of its own. */
+export class TenantServers {
+  readonly #tenant: string;
+  readonly #lanes: ReadonlyMap<string, Lane>;
+  readonly #fallbacks: ReadonlyMap<string, Upstream>;
+  readonly #listener: ServersListener;
+  readonly #listMs: number;
+  readonly #closing = new AbortController();
+  readonly #away = new Set<string>();
+  #catalog: Catalog | undefined;
+
+  constructor(tenant: string, entries: readonly ServerEntry[], times: ServerTimes, listener: ServersListener) {
+    this.#tenant = tenant;
+    this.#listener = listener;
+    this.#listMs = times.listMs;
+    const open = (entry: ServerEntry) => new Upstream(entry.name, entry.connect(tenant), times.connectMs, this.#upstreamListener(entry));
+    this.#lanes = new Map(entries.map((entry) => [entry.name, { entry, upstream: open(entry), catalog: undefined, loading: undefined }]));
+    this.#fallbacks = new Map(entries.flatMap(({ fallback }) => (fallback === undefined ? [] : [[fallback.name, open(fallback)]])));
+  }
+
+  /** The conversation with a server or a fallback. */
+  upstream(name: string): Upstream | undefined {
+    return this.#lanes.get(name)?.upstream ?? this.#fallbacks.get(name);
+  }
+
+  entry(name: string): ServerEntry | undefined {
+    return this.#lanes.get(name)?.entry;
+  }
+
+  /** The server whose prefix a name carries, known to have it or not. */
+  byPrefix(name: string): ServerEntry | undefined {
+    for (const { entry } of this.#lanes.values()) if (entry.prefix !== '' && name.startsWith(entry.prefix)) return entry;
+    return undefined;
+  }
+
+  /** What is known now. */
+  get known(): Catalog {
+    if (this.#catalog === undefined) {
+      const parts = [...this.#lanes.values()].map(({ entry, catalog }) => ({
+        server: entry.name,
+        prefix: entry.prefix,
+        catalog: catalog ?? emptyCatalog,
+      }));
+      this.#catalog = new Catalog(parts);
+      for (const [name, holder, other] of this.#catalog.collisions) this.#listener.collision(name, holder, other);
+    }
+    return this.#catalog;
+  }
+
+  /** What is known once every server has been asked, or the time for that is over; a server that is away keeps its last catalogue. */
+  async catalog(): Promise<Catalog> {
+    const unknown = [...this.#lanes.values()].filter(({ catalog }) => catalog === undefined);
+    if (unknown.length > 0) await within(this.#listMs, Promise.all(unknown.map((lane) => this.#load(lane))));
+    return this.known;
+  }
+
+  /** Servers of which nothing is known. */
+  get missing(): readonly string[] {
+    return [...this.#lanes.values()].filter(({ catalog }) => catalog === undefined).map(({ entry }) => entry.name);
+  }
+
+  /** Ends all conversations. */
+  async close(): Promise<void> {
+    this.#closing.abort(new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' }));
+    await Promise.all([...this.#lanes.values()].map(({ upstream }) => upstream.close()));
+    await Promise.all([...this.#fallbacks.values()].map((upstream) => upstream.close()));
+  }
+
+  /** Connects, which loads the catalogue; fails quietly, for the circuit and the log have the reason. */
+  #load(lane: Lane): Promise<void> {
+    lane.loading ??= lane.entry.guard.repeatable
+      .execute(async ({ signal }) => this.#refresh(lane, await lane.upstream.connection(signal), signal), {
+        signal: new AbortController().signal,
+      })
+      .catch(() => {})
+      .finally(() => {
+        lane.loading = undefined;
+      });
+    return lane.loading;
+  }
+
+  async #refresh(lane: Lane, connection: Connection, signal: AbortSignal): Promise<void> {
+    const catalog = await loadCatalog(lane.entry.name, connection, signal);
+    const before = lane.catalog;
+    if (before !== undefined && JSON.stringify(before) === JSON.stringify(catalog)) return;
+    lane.catalog = catalog;
+    this.#catalog = undefined;
+    if (before !== undefined) this.#listener.catalogChanged(this.#tenant);
+  }
+
+  #upstreamListener(entry: ServerEntry): UpstreamListener {
+    const reload = () => {
+      const lane = this.#lanes.get(entry.name);
+      if (lane !== undefined && lane.loading === undefined) void this.#load(lane);
+    };
+    return {
+      connected: () => {
+        this.#away.delete(entry.name);
+        this.#listener.up(entry.name, this.#tenant);
+        // a server that came back may have changed
+        reload();
+      },
+      lost: (error) => {
+        if (this.#away.has(entry.name) || this.#closing.signal.aborted) return;
+        this.#away.add(entry.name);
+        this.#listener.down(entry.name, this.#tenant, error.message);
+      },
+      problem: ({ problem, sample }) => this.#listener.problem(entry.name, problem, sample),
+      notification: ({ method }) => {
+        if (/^notifications\/(tools|resources|prompts)\/list_changed$/.test(method)) reload();
+      },
+    };
+  }
+}
+
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, late]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,27 @@
+import type { Call } from '../call.ts';
+import type { CallEvent, Listeners } from '../events.ts';
+import type { Stage } from '../pipeline.ts';
+import { toRefusal } from '../refusal.ts';
+import { succeeded } from './budget.ts';
+
+/** Tells what became of every call and how long it took. */
+export function observeStage(events: Listeners, now: () => number): Stage {
+  return async (call, next) => {
+    const startedAt = now();
+    try {
+      const answer = await next(call);
+      events.emit('call', callEvent(call, now() - startedAt, { outcome: succeeded(answer) ? 'ok' : 'error' }));
+      return answer;
+    } catch (error) {
+      const end = call.signal.aborted ? { outcome: 'cancelled' as const } : { outcome: 'refused' as const, code: toRefusal(error).code };
+      events.emit('call', callEvent(call, now() - startedAt, end));
+      throw error;
+    }
+  };
+}
+
+function callEvent(call: Call, durationMs: number, end: Pick<CallEvent, 'outcome' | 'code'>): CallEvent {
+  const { kind, name, server, traceId, principal } = call;
+  const { tenant, user } = principal;
+  return { tenant, ...(user !== undefined && { user }), kind, name, server, traceId, durationMs, ...end };
+}

@@ -1,0 +1,45 @@
+/** Whether the server may have acted on a call that has no answer. */
+export type CarriedOut = 'no' | 'perhaps';
+
+/** A server could not be reached, went away, or broke the protocol. */
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError';
+  /** `ERR_UPSTREAM_UNAVAILABLE`: no connection or no answer. `ERR_UPSTREAM_PROTOCOL`: an answer that is none. */
+  readonly code: 'ERR_UPSTREAM_UNAVAILABLE' | 'ERR_UPSTREAM_PROTOCOL';
+  /** The configured name of the server. */
+  readonly server: string;
+  /** Whether the call may have been carried out. */
+  readonly carriedOut: CarriedOut;
+  /** How long the server asked to be left alone, in ms. */
+  readonly retryAfterMs?: number;
+
+  constructor(
+    server: string,
+    problem: string,
+    details: {
+      readonly carriedOut: CarriedOut;
+      readonly code?: UpstreamError['code'];
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    },
+  ) {
+    super(`server '${server}' ${problem}`, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = details.code ?? 'ERR_UPSTREAM_UNAVAILABLE';
+    this.server = server;
+    this.carriedOut = details.carriedOut;
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+  }
+}
+
+/** The server has forgotten the session; the call was not carried out. */
+export class SessionExpiredError extends UpstreamError {
+  constructor(server: string) {
+    super(server, 'has forgotten the session', { carriedOut: 'no' });
+  }
+}
+
+/** Whether a call that ended with `error` was certainly not carried out: refused before it was sent, or by the server's own word. */
+export function certainlyNotCarriedOut(error: unknown): boolean {
+  if (error instanceof UpstreamError) return error.carriedOut === 'no';
+  return typeof error === 'object' && error !== null && (error as { code?: unknown }).code === 'ERR_CIRCUIT_OPEN';
+}

@@ -1,0 +1,116 @@
+import type { Answer, JsonObject, RpcNotification } from './json-rpc.ts';
+import { SessionExpiredError, UpstreamError } from './upstream-error.ts';
+import type { Connection, ConnectionListener, RequestOptions } from './wire/legacy-client.ts';
+import type { FrameProblem } from './wire/pipe.ts';
+
+/** Opens a conversation; rejects with an {@link UpstreamError}. */
+export type Connect = (listener: ConnectionListener, signal: AbortSignal) => Promise<Connection>;
+
+/** What an upstream tells. */
+export interface UpstreamListener {
+  /** A conversation has begun, for the first time or again. */
+  connected(connection: Connection): void;
+  /** The conversation has ended without our doing, or could not begin. */
+  lost(error: UpstreamError): void;
+  notification(notification: RpcNotification): void;
+  problem(problem: FrameProblem): void;
+}
+
+/** One server as one tenant sees it: connects when it is first needed and again after it was lost. */
+export class Upstream {
+  readonly name: string;
+  readonly #connect: Connect;
+  readonly #connectMs: number;
+  readonly #listener: UpstreamListener;
+  #connection: Connection | undefined;
+  #connecting: Promise<Connection> | undefined;
+  readonly #closing = new AbortController();
+
+  constructor(name: string, connect: Connect, connectMs: number, listener: UpstreamListener) {
+    this.name = name;
+    this.#connect = connect;
+    this.#connectMs = connectMs;
+    this.#listener = listener;
+  }
+
+  /** The open conversation, or a new one. An abort ends the wait, not the connecting, which others may wait for. */
+  async connection(signal: AbortSignal): Promise<Connection> {
+    if (this.#connection !== undefined) return this.#connection;
+    this.#connecting ??= this.#open();
+    return orAborted(this.#connecting, signal);
+  }
+
+  /**
+   * Carries one request out. A session that the server has forgotten is opened again, once.
+   */
+  async request(method: string, params: JsonObject, options: RequestOptions): Promise<Answer> {
+    const connection = await this.connection(options.signal);
+    try {
+      return await connection.request(method, params, options);
+    } catch (error) {
+      this.#forgetIfUseless(connection, error);
+      if (!(error instanceof SessionExpiredError)) throw error;
+    }
+    return (await this.connection(options.signal)).request(method, params, options);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new UpstreamError(this.name, 'was disconnected', { carriedOut: 'no' }));
+    const connection = this.#connection ?? (await this.#connecting?.catch(() => undefined));
+    this.#connection = undefined;
+    await connection?.close();
+  }
+
+  async #open(): Promise<Connection> {
+    const lost = (error: UpstreamError) => {
+      this.#connection = undefined;
+      this.#listener.lost(error);
+    };
+    const limit = new UpstreamError(this.name, `did not answer the handshake within ${this.#connectMs} ms`, { carriedOut: 'no' });
+    const deadline = new AbortController();
+    const timer = setTimeout(() => deadline.abort(limit), this.#connectMs);
+    const onClose = () => deadline.abort(this.#closing.signal.reason);
+    this.#closing.signal.addEventListener('abort', onClose, { once: true });
+    try {
+      this.#closing.signal.throwIfAborted();
+      const { notification, problem } = this.#listener;
+      const connection = await this.#connect({ notification, problem, closed: lost }, deadline.signal);
+      this.#connection = connection;
+      this.#listener.connected(connection);
+      return connection;
+    } catch (error) {
+      const unreachable = beforeAnyCall(this.name, error);
+      if (unreachable instanceof UpstreamError) this.#listener.lost(unreachable);
+      throw unreachable;
+    } finally {
+      clearTimeout(timer);
+      this.#closing.signal.removeEventListener('abort', onClose);
+      this.#connecting = undefined;
+    }
+  }
+
+  /** A forgotten session and a server that cannot be reached end the conversation, though nothing has said so. */
+  #forgetIfUseless(connection: Connection, error: unknown): void {
+    const useless = error instanceof UpstreamError && error.carriedOut === 'no' && error.retryAfterMs === undefined;
+    if (!useless || this.#connection !== connection) return;
+    this.#connection = undefined;
+    if (!(error instanceof SessionExpiredError)) this.#listener.lost(error);
+    connection.close().catch(() => {});
+  }
+}
+
+/** Whatever went wrong while connecting, no call has been carried out. */
+function beforeAnyCall(server: string, error: unknown): unknown {
+  if (!(error instanceof UpstreamError) || error.carriedOut === 'no') return error;
+  const problem = error.message.replace(`server '${server}' `, '');
+  return new UpstreamError(server, problem, { carriedOut: 'no', code: error.code, retryAfterMs: error.retryAfterMs, cause: error });
+}
+
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

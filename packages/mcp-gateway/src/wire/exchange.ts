@@ -1,0 +1,41 @@
+/** One HTTP request, whatever server carries it. */
+export interface HttpRequest {
+  readonly method: string;
+  /** The path, without the query. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** A header by its lower-case name. */
+  header(name: string): string | undefined;
+  /** The body as text. Rejects with a {@link BodyTooLarge} as soon as it is longer than `most` bytes. */
+  body(most: number): Promise<string>;
+}
+
+/** Where the answer to one request goes: either whole or as a stream. */
+export interface HttpReply {
+  send(status: number, headers: Readonly<Record<string, string>>, body?: string): void;
+  stream(status: number, headers: Readonly<Record<string, string>>): HttpStream;
+}
+
+/** An answer that is written bit by bit. */
+export interface HttpStream {
+  /** Writes, or closes the stream of a reader that is too far behind. */
+  write(text: string): void;
+  end(): void;
+  /** Calls `fn` when the stream has ended, by whichever side. */
+  onClose(fn: () => void): void;
+}
+
+/** How far behind the reader of a stream may be, in bytes. */
+export const mostUnread = 8 * 1024 * 1024;
+
+/** The request's body is larger than this gateway reads. */
+export class BodyTooLarge extends Error {
+  constructor(most: number) {
+    super(`the body is larger than ${most} bytes`);
+  }
+}
+
+/** A JSON answer. */
+export function sendJson(reply: HttpReply, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
+  reply.send(status, { 'content-type': 'application/json', ...headers }, JSON.stringify(body));
+}

@@ -1,0 +1,216 @@
+import { randomUUID } from 'node:crypto';
+import type { Principal } from '../call.ts';
+import { classify, type RequestId, type RpcMessage, type RpcNotification, type RpcRequest, rpcCode } from '../json-rpc.ts';
+import type { Router } from '../router.ts';
+import { BodyTooLarge, type HttpReply, type HttpRequest, type HttpStream, sendJson } from './exchange.ts';
+import { legacyRevisions } from './legacy-client.ts';
+import { type GatewayDescription, LegacySession, respond } from './legacy-session.ts';
+import { largestMessage } from './pipe.ts';
+
+/** Bounds of the sessions of one endpoint. */
+export interface SessionBounds {
+  /** Sessions at once, of all clients together. */
+  readonly most: number;
+  /** How long a session without requests and without an open stream is kept, in ms. */
+  readonly idleMs: number;
+}
+
+const eventStream = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' };
+
+/** The streamable HTTP endpoint of revision 2025-11-25 and those before it. */
+export class LegacyHttp {
+  readonly #router: Router;
+  readonly #describe: () => GatewayDescription;
+  readonly #bounds: SessionBounds;
+  readonly #now: () => number;
+  readonly #sessions = new Map<string, LegacySession>();
+  readonly #streams = new Set<HttpStream>();
+
+  constructor(router: Router, describe: () => GatewayDescription, bounds: SessionBounds, now: () => number) {
+    this.#router = router;
+    this.#describe = describe;
+    this.#bounds = bounds;
+    this.#now = now;
+  }
+
+  /** Sessions at the moment. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
+  /** Answers a request to the endpoint on behalf of an admitted principal. */
+  async handle(request: HttpRequest, reply: HttpReply, principal: Principal): Promise<void> {
+    const { method } = request;
+    if (method === 'POST') return this.#post(request, reply, principal);
+    if (method !== 'GET' && method !== 'DELETE') {
+      return refuse(reply, 405, rpcCode.invalidRequest, `method ${method} is not allowed`, { allow: 'GET, POST, DELETE' });
+    }
+    const session = this.#sessionOf(request, reply, principal, null);
+    if (session === undefined) return;
+    if (method === 'GET') this.#listen(request, reply, session);
+    else this.#end(request, reply, session);
+  }
+
+  /** Tells every client of a tenant. */
+  broadcast(tenant: string, notification: RpcNotification): void {
+    for (const session of this.#sessions.values()) if (session.principal.tenant === tenant) session.push?.(notification);
+  }
+
+  /** Ends all sessions and streams. */
+  close(): void {
+    for (const session of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+    for (const stream of [...this.#streams]) stream.end();
+  }
+
+  async #post(request: HttpRequest, reply: HttpReply, principal: Principal): Promise<void> {
+    if (!accepts(request, 'application/json') || !accepts(request, 'text/event-stream')) {
+      return refuse(reply, 406, rpcCode.invalidRequest, 'the client must accept application/json and text/event-stream');
+    }
+    if (!(request.header('content-type') ?? '').startsWith('application/json')) {
+      return refuse(reply, 415, rpcCode.invalidRequest, 'the content type must be application/json');
+    }
+    const message = await this.#read(request, reply);
+    if (message === undefined) return;
+    const asked = 'method' in message && 'id' in message ? message : undefined;
+    if (asked?.method === 'initialize') return this.#begin(asked, reply, principal);
+    const session = this.#sessionOf(request, reply, principal, asked?.id ?? null);
+    if (session === undefined) return;
+    if (asked !== undefined) return this.#answer(asked, reply, session);
+    if ('method' in message) session.receive(message);
+    reply.send(202, {});
+  }
+
+  async #read(request: HttpRequest, reply: HttpReply): Promise<RpcMessage | undefined> {
+    let value: unknown;
+    try {
+      value = JSON.parse(await request.body(largestMessage));
+    } catch (error) {
+      if (error instanceof BodyTooLarge) refuse(reply, 413, rpcCode.invalidRequest, error.message, { connection: 'close' });
+      else refuse(reply, 400, rpcCode.parseError, 'the body is not JSON');
+      return undefined;
+    }
+    const classified = classify(value);
+    if (classified.kind !== 'invalid') return classified.message;
+    refuse(reply, 400, rpcCode.invalidRequest, `the body is ${classified.problem}`);
+    return undefined;
+  }
+
+  #begin(request: RpcRequest, reply: HttpReply, principal: Principal): void {
+    this.#sweep();
+    if (this.#sessions.size >= this.#bounds.most) {
+      refuse(reply, 503, rpcCode.internalError, `${this.#sessions.size} sessions are open, the most this gateway keeps`, {
+        'retry-after': '10',
+      });
+      return;
+    }
+    const id = randomUUID();
+    const session = new LegacySession(principal, this.#router, request.params ?? {});
+    session.usedAt = this.#now();
+    this.#sessions.set(id, session);
+    sendJson(reply, 200, respond(request.id, session.welcome(this.#describe())), { 'mcp-session-id': id });
+  }
+
+  /** Answers with JSON, unless something has to be said before the answer: then with a stream. */
+  async #answer(request: RpcRequest, reply: HttpReply, session: LegacySession): Promise<void> {
+    let stream: HttpStream | undefined;
+    const response = await session.answer(request, (notification) => {
+      stream ??= this.#open(reply);
+      stream.write(event(notification));
+    });
+    if (stream !== undefined) {
+      if (response !== undefined) stream.write(event(response));
+      stream.end();
+    } else if (response !== undefined) {
+      sendJson(reply, 200, response);
+    } else {
+      reply.send(200, eventStream, ''); // taken back: nothing is answered
+    }
+  }
+
+  #listen(request: HttpRequest, reply: HttpReply, session: LegacySession): void {
+    if (!accepts(request, 'text/event-stream')) {
+      refuse(reply, 406, rpcCode.invalidRequest, 'the client must accept text/event-stream');
+      return;
+    }
+    if (session.push !== undefined) {
+      refuse(reply, 409, rpcCode.invalidRequest, 'this session has a stream already');
+      return;
+    }
+    const stream = this.#open(reply);
+    session.push = (notification) => stream.write(event(notification));
+    stream.onClose(() => {
+      session.push = undefined;
+      session.usedAt = this.#now();
+    });
+    stream.write(':\n\n'); // lets the client see the headers at once
+  }
+
+  #end(request: HttpRequest, reply: HttpReply, session: LegacySession): void {
+    this.#sessions.delete(request.header('mcp-session-id') ?? '');
+    session.close();
+    reply.send(204, {});
+  }
+
+  /** The request's session, if it is this principal's; a session of somebody else is as unknown as one that never was. */
+  #sessionOf(request: HttpRequest, reply: HttpReply, principal: Principal, id: RequestId | null): LegacySession | undefined {
+    const key = request.header('mcp-session-id');
+    if (key === undefined) {
+      refuse(reply, 400, rpcCode.invalidRequest, 'the header Mcp-Session-Id is missing; begin with initialize', {}, id);
+      return undefined;
+    }
+    const session = this.#sessions.get(key);
+    if (session === undefined || session.principal.tenant !== principal.tenant || session.principal.user !== principal.user) {
+      refuse(reply, 404, rpcCode.invalidRequest, 'the session is not known; begin again with initialize', {}, id);
+      return undefined;
+    }
+    const revision = request.header('mcp-protocol-version');
+    if (revision !== undefined && !legacyRevisions.includes(revision)) {
+      refuse(
+        reply,
+        400,
+        rpcCode.invalidRequest,
+        `revision ${revision} is not spoken here; known are ${legacyRevisions.join(', ')}`,
+        {},
+        id,
+      );
+      return undefined;
+    }
+    session.usedAt = this.#now();
+    return session;
+  }
+
+  #open(reply: HttpReply): HttpStream {
+    const stream = reply.stream(200, eventStream);
+    this.#streams.add(stream);
+    stream.onClose(() => this.#streams.delete(stream));
+    return stream;
+  }
+
+  #sweep(): void {
+    const oldest = this.#now() - this.#bounds.idleMs;
+    for (const [id, session] of this.#sessions) {
+      if (session.usedAt < oldest && session.push === undefined && !session.busy) this.#sessions.delete(id);
+    }
+  }
+}
+
+function accepts(request: HttpRequest, type: string): boolean {
+  const accept = request.header('accept') ?? '*/*';
+  return accept.includes(type) || accept.includes('*/*') || accept.includes(`${type.split('/')[0]}/*`);
+}
+
+function event(message: unknown): string {
+  return `event: message\ndata: ${JSON.stringify(message)}\n\n`;
+}
+
+function refuse(
+  reply: HttpReply,
+  status: number,
+  code: number,
+  message: string,
+  headers: Readonly<Record<string, string>> = {},
+  id: RequestId | null = null,
+): void {
+  sendJson(reply, status, respond(id, { error: { code, message } }), headers);
+}

@@ -1,0 +1,36 @@
+import type { RpcMessage } from '../json-rpc.ts';
+import type { UpstreamError } from '../upstream-error.ts';
+
+/** The largest message that is read from a server or a client, in bytes. */
+export const largestMessage = 16 * 1024 * 1024;
+
+/** Something a server sent that is no message. Bounded: at most the first 200 characters are kept. */
+export interface FrameProblem {
+  readonly problem: string;
+  readonly sample: string;
+  /** The id of the request that it seems to answer. */
+  readonly id?: number;
+}
+
+/** What a pipe tells whoever speaks through it. */
+export interface PipeListener {
+  message(message: RpcMessage): void;
+  problem(problem: FrameProblem): void;
+  /** The pipe has ended; nothing more comes. Told once. */
+  closed(error: UpstreamError): void;
+}
+
+/** Carries messages to one server and back. Knows nothing of their meaning. */
+export interface Pipe {
+  /** Opens the pipe. Rejects with an {@link UpstreamError} where that cannot be. */
+  open(listener: PipeListener): Promise<void>;
+  /**
+   * Hands a message over. `'sent'` means that what comes of it arrives by itself; `'ended'` that everything that could come of
+   * it has. Rejects with an {@link UpstreamError} where it could not be handed over or the server refused it.
+   */
+  send(message: RpcMessage, signal?: AbortSignal): Promise<'sent' | 'ended'>;
+  /** The two sides have agreed on a revision of the protocol. */
+  negotiated(revision: string): void;
+  /** Ends the pipe and whatever it started. */
+  close(): Promise<void>;
+}
