@@ -1,12 +1,13 @@
 import { Circuit, type CircuitState, type Permit } from './circuit.ts';
 import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
 import { type CircuitBreakerEvents, Listeners } from './events.ts';
-import { type ChainedPolicy, type ExecuteOptions, Execution, type Protected, run, underSignal } from './execution.ts';
+import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { checkedOutcome, type Outcome, waitHint } from './outcome.ts';
 import { breakerSettings, type CircuitBreakerOptions, type Settings } from './settings.ts';
 
 /** Numbers of a breaker at one moment. */
 export interface CircuitBreakerMetrics {
+  /** The state at that moment. */
   readonly state: CircuitState;
   /** Calls in the window; for a consecutive window the failures since the last success. */
   readonly calls: number;
@@ -22,7 +23,9 @@ export interface CircuitBreakerMetrics {
 
 /** A breaker as plain JSON. Durations are what is left of them, so that it means the same in another process. */
 export interface CircuitBreakerSnapshot extends CircuitBreakerMetrics {
+  /** Of this shape. */
   readonly version: 1;
+  /** The name of the breaker. */
   readonly name: string;
   /** When it was taken, in ms since the Unix epoch. */
   readonly takenAt: number;
@@ -43,7 +46,7 @@ const settled = Promise.resolve();
  * const breaker = new CircuitBreaker({ name: 'weather' });
  * const answer = await breaker.execute(({ signal }) => fetch(url, { signal }));
  */
-export class CircuitBreaker implements ChainedPolicy {
+export class CircuitBreaker implements Policy {
   readonly #settings: Settings;
   readonly #timed: boolean;
   readonly #circuit: Circuit;

@@ -6,7 +6,9 @@ const refusal = Symbol.for('tidegate.refusal');
 
 /** The call was not made because the circuit is open, held open, or half-open with every probe already out. */
 export class CircuitOpenError extends Error {
+  /** Tells the class in stack traces and logs. */
   override readonly name = 'CircuitOpenError';
+  /** Stable, for programs. */
   readonly code = 'ERR_CIRCUIT_OPEN';
   /** Name of the breaker that refused. */
   readonly limit: string;
@@ -30,7 +32,9 @@ export class CircuitOpenError extends Error {
 
 /** The call took longer than its limit; its `signal` was aborted with this error. */
 export class TimeoutError extends Error {
+  /** Tells the class in stack traces and logs. */
   override readonly name = 'TimeoutError';
+  /** Stable, for programs. */
   readonly code = 'ERR_TIMEOUT';
   /** The limit that ran out, in ms. */
   readonly timeoutMs: number;
@@ -45,7 +49,9 @@ export class TimeoutError extends Error {
 
 /** A transition by hand that the state machine does not have, such as closed to half-open. */
 export class IllegalTransitionError extends Error {
+  /** Tells the class in stack traces and logs. */
   override readonly name = 'IllegalTransitionError';
+  /** Stable, for programs. */
   readonly code = 'ERR_ILLEGAL_TRANSITION';
 
   constructor(limit: string, from: CircuitState, to: CircuitState) {

@@ -15,21 +15,67 @@ export type TransitionReason =
 /** What a {@link CircuitBreaker} tells its listeners. */
 export interface CircuitBreakerEvents {
   /** The state changed. A change that time alone brings is told when somebody next looks. */
-  'state-change': { readonly name: string; readonly from: CircuitState; readonly to: CircuitState; readonly reason: TransitionReason };
-  /** A call counted as a success. `durationMs` is 0 unless slow calls are measured. */
-  success: { readonly name: string; readonly durationMs: number };
+  'state-change': {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** The state that ended. */
+    readonly from: CircuitState;
+    /** The state that began. */
+    readonly to: CircuitState;
+    /** Why. */
+    readonly reason: TransitionReason;
+  };
+  /** A call counted as a success. */
+  success: {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** How long the call took; 0 unless slow calls are measured. */
+    readonly durationMs: number;
+  };
   /** A call counted as a failure. */
-  failure: { readonly name: string; readonly durationMs: number; readonly error: unknown };
+  failure: {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** How long the call took; 0 unless slow calls are measured. */
+    readonly durationMs: number;
+    /** What was thrown, or handed to the permit API. */
+    readonly error: unknown;
+  };
   /** A call counted as nothing: its permit was given back. */
-  ignored: { readonly name: string; readonly error: unknown };
+  ignored: {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** What was thrown, or handed to the permit API. */
+    readonly error: unknown;
+  };
   /** A call was refused. */
-  rejected: { readonly name: string; readonly state: CircuitState; readonly retryAfterMs: number | undefined };
+  rejected: {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** The state that refused. */
+    readonly state: CircuitState;
+    /** In how many ms it is worth asking again; undefined while held open by hand. */
+    readonly retryAfterMs: number | undefined;
+  };
   /** A result came after the state that admitted its call had ended; it changed nothing. */
-  late: { readonly name: string };
+  late: {
+    /** Name of the breaker. */
+    readonly name: string;
+  };
   /** A threshold was reached in state `metrics-only`: the circuit would have opened. Told again only after a quiet call. */
-  'threshold-reached': { readonly name: string; readonly reason: OpenReason | 'throttled' };
+  'threshold-reached': {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** What would have opened it. */
+    readonly reason: OpenReason | 'throttled';
+  };
   /** A listener or a classifier threw. */
-  'listener-error': { readonly name: string; readonly error: unknown };
+  'listener-error': {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** What it threw. */
+    readonly error: unknown;
+  };
 }
 
 /** Listeners whose errors change nothing. Built only when somebody listens. */

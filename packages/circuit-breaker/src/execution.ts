@@ -15,13 +15,18 @@ export type Protected<T> = (context: ExecutionContext) => T | PromiseLike<T>;
 
 /** Anything that runs a function: a breaker, a policy of this package, or another library's object of this shape. */
 export interface Policy {
+  /** Runs `fn` and passes on what comes of it; an abort of `options.signal` ends the run. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T>;
 }
 
 /** The method by which policies of this package hand one lazy {@link Execution} to the next. */
 export const run = Symbol('run');
 
-/** A policy that takes part in a chain without forcing an AbortSignal into being. */
+/**
+ * A policy that takes part in a chain without forcing an AbortSignal into being.
+ *
+ * @internal
+ */
 export interface ChainedPolicy extends Policy {
   [run]<T>(fn: Protected<T>, execution: Execution): Promise<T>;
 }
@@ -42,10 +47,6 @@ export class Execution implements ExecutionContext {
       if (this.#aborted) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
-  }
-
-  get aborted(): boolean {
-    return this.#aborted;
   }
 
   /** Throws the reason if the execution was called off. */

@@ -11,6 +11,12 @@ export {
 } from './errors.ts';
 export type { CircuitBreakerEvents, TransitionReason } from './events.ts';
 export type { ExecuteOptions, ExecutionContext, Protected } from './execution.ts';
-export type { Classifier, Outcome } from './outcome.ts';
+export type { Classifier, Outcome, ThrottledOutcome } from './outcome.ts';
 export type { CircuitBreakerOptions } from './settings.ts';
-export type { OpenReason, SlidingWindowOptions } from './sliding-window.ts';
+export type {
+  ConsecutiveWindowOptions,
+  CountWindowOptions,
+  OpenReason,
+  SlidingWindowOptions,
+  TimeWindowOptions,
+} from './sliding-window.ts';

@@ -7,7 +7,13 @@ import { numberWithin } from './options.ts';
  * - `ignore` says nothing (a caller's mistake, a caller that left): the permit is given back and nothing is counted.
  * - `{ throttledMs }` is a server's request to stay away for that long: the circuit opens at least until then.
  */
-export type Outcome = 'success' | 'failure' | 'ignore' | { readonly throttledMs: number };
+export type Outcome = 'success' | 'failure' | 'ignore' | ThrottledOutcome;
+
+/** A server's request to be left alone. */
+export interface ThrottledOutcome {
+  /** For how long, in ms; a finite number from 0 on. */
+  readonly throttledMs: number;
+}
 
 /** Decides what a result means. A rule that throws, or answers anything else, counts as `failure` and is reported as `listener-error`. */
 export interface Classifier {

@@ -26,7 +26,7 @@ export function pipeline(...policies: readonly Policy[]): Pipeline {
 }
 
 /** What {@link pipeline} makes. */
-export class Pipeline implements ChainedPolicy {
+export class Pipeline implements Policy {
   readonly #policies: readonly Policy[];
 
   /** @internal */

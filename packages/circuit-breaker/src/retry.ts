@@ -1,7 +1,7 @@
 import { type Backoff, delayAfter } from './backoff.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { isRefusal } from './errors.ts';
-import { type ChainedPolicy, type ExecuteOptions, Execution, type Protected, run, underSignal } from './execution.ts';
+import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
 
 /** When and how often a failed call is made again. */
@@ -50,7 +50,7 @@ export function retry(options: RetryOptions = {}): Retry {
 }
 
 /** What {@link retry} makes. */
-export class Retry implements ChainedPolicy {
+export class Retry implements Policy {
   readonly #settings: Required<RetryOptions> & Backoff;
 
   /** @internal */

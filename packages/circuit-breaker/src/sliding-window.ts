@@ -1,13 +1,33 @@
 import { fraction, longestTimerMs, onlyKnown, wholeNumber } from './options.ts';
 
 /** Which recent calls decide whether the circuit opens. */
-export type SlidingWindowOptions =
-  /** Opens after this many failures without a success between them. */
-  | { readonly type: 'consecutive'; readonly failures: number }
-  /** Looks at the last `size` calls. */
-  | { readonly type: 'count'; readonly size: number }
-  /** Looks at the calls of the last `durationMs`, kept in `buckets` equal parts (10 unless given). */
-  | { readonly type: 'time'; readonly durationMs: number; readonly buckets?: number };
+export type SlidingWindowOptions = ConsecutiveWindowOptions | CountWindowOptions | TimeWindowOptions;
+
+/** Opens after failures without a success between them. */
+export interface ConsecutiveWindowOptions {
+  /** Tells the windows apart. */
+  readonly type: 'consecutive';
+  /** How many failures in a row, 1 to 1 000 000. */
+  readonly failures: number;
+}
+
+/** Looks at the last calls. */
+export interface CountWindowOptions {
+  /** Tells the windows apart. */
+  readonly type: 'count';
+  /** How many calls, 1 to 1 000 000; each takes a byte. */
+  readonly size: number;
+}
+
+/** Looks at the calls of the last while. */
+export interface TimeWindowOptions {
+  /** Tells the windows apart. */
+  readonly type: 'time';
+  /** How long ago a call may have ended and still count. */
+  readonly durationMs: number;
+  /** Into how many equal parts that time is divided, 1 to 1 000; calls expire a part at a time. @defaultValue `10` */
+  readonly buckets?: number;
+}
 
 /** Why a window says that the circuit should open. */
 export type OpenReason = 'consecutive-failures' | 'failure-rate' | 'slow-call-rate';
@@ -62,7 +82,7 @@ export function slidingWindow(options: SlidingWindowOptions, thresholds: RateThr
 }
 
 /** The checked size of a count window. */
-export function countSize({ size }: { readonly size: number }): number {
+export function countSize({ size }: CountWindowOptions): number {
   return wholeNumber('slidingWindow.size', size, 1, 1_000_000);
 }
 

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from './clock.ts';
 import { TimeoutError } from './errors.ts';
-import { type ChainedPolicy, type ExecuteOptions, Execution, type Protected, run, underSignal } from './execution.ts';
+import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
 
 /** How long a call may take. */
@@ -21,7 +21,7 @@ export function timeout(options: TimeoutOptions): Timeout {
 }
 
 /** What {@link timeout} makes. */
-export class Timeout implements ChainedPolicy {
+export class Timeout implements Policy {
   readonly #totalMs: number;
   readonly #clock: Clock;
 

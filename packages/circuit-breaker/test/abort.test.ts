@@ -67,7 +67,7 @@ describe.each(runners)('an abort of %s', (_, make) => {
   it('leaves nothing on a signal that many calls share', async () => {
     const caller = new AbortController();
     const policy = make();
-    const ends = Array.from({ length: 20 }, () => deferred<number>());
+    const ends = Array.from({ length: 10 }, () => deferred<number>());
     const calls = ends.map((end) => policy.execute(() => end.promise, { signal: caller.signal }));
     ends.forEach((end, i) => {
       end.resolve(i);
@@ -110,5 +110,36 @@ describe('the circuit under an abort', () => {
     caller.abort(reason);
     expect(await outcomeOf(call)).toBe(reason);
     expect(breaker.metrics()).toMatchObject({ state: 'closed', failures: 0 });
+  });
+
+  it('counts an attempt once that had ended before the abort', async () => {
+    const breaker = new CircuitBreaker({ clock });
+    const told: string[] = [];
+    for (const event of ['failure', 'ignored', 'late'] as const) breaker.on(event, () => told.push(event));
+    const caller = new AbortController();
+    const call = outcomeOf(pipeline(retry({ clock }), breaker).execute(() => Promise.reject(new Error('down')), { signal: caller.signal }));
+    await clock.advanceAsync(0);
+    caller.abort(reason);
+    expect(await call).toBe(reason);
+    expect(told).toEqual(['failure']);
+  });
+
+  it.each(runners)('calls nothing of %s that a careless policy begins after the abort', async (_, make) => {
+    const caller = new AbortController();
+    const gate = deferred<void>();
+    const careless: Policy = {
+      async execute(fn) {
+        await gate.promise;
+        return (fn as () => Promise<never>)();
+      },
+    };
+    const fn = vi.fn(async () => 1);
+    const call = outcomeOf(pipeline(careless, make(), timeout({ totalMs: 1_000, clock })).execute(fn, { signal: caller.signal }));
+    caller.abort(reason);
+    expect(await call).toBe(reason);
+    gate.resolve();
+    await clock.advanceAsync(10_000);
+    expect(fn).not.toHaveBeenCalled();
+    expect(clock.pendingTimers).toBe(0);
   });
 });

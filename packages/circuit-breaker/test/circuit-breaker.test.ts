@@ -67,6 +67,7 @@ describe('a refusal', () => {
   it('is made for users of the permit API too, and leaves the depth of other stacks alone', () => {
     const breaker = openedBreaker({ name: 'weather', clock: new ManualClock() });
     const before = Error.stackTraceLimit;
+    expect(before).toBeGreaterThan(0);
     expect(breaker.tryAcquire()).toBeUndefined();
     expect(isCircuitOpenError(breaker.refusal())).toBe(true);
     expect(Error.stackTraceLimit).toBe(before);
