@@ -119,7 +119,7 @@ describe('a wait that is known to be too long is refused at once', () => {
   });
 
   test('but not one that just fits, also at a fraction of a ms', async () => {
-    for (const now of [1_000_000, 1_000_000.1, 0.7, 1_048_576.3]) {
+    for (const now of [1_000_000, 0.7, 24.1, 1_048_000.4]) {
       clock = new ManualClock({ now });
       const limiter = make();
       limiter.consumeSync('a', { cost: 2 });

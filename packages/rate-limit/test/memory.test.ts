@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, test } from 'vitest';
 import { per, RateLimiter, type RateLimiterOptions, tokenBucket } from '../src/index.ts';
+import { Memory } from '../src/memory.ts';
 
 const byKey = (options: RateLimiterOptions<string>) => new RateLimiter<string>({ key: (subject) => subject, ...options });
 
@@ -87,6 +88,14 @@ describe('bounds', () => {
       expect(limiter.consumeSync(`key ${i}`, { cost: 2 })).toMatchObject({ allowed: true, remaining: 0 });
       clock.advance(400);
     }
+  });
+
+  test('keys that come and go take no more space than those there at once', () => {
+    const memory = new Memory(2, 1_000_000);
+    const space = memory.instants.length;
+    for (let i = 0; i < 20_000; i += 1) memory.place(`key ${i}`, () => true);
+    expect(memory.size).toBeLessThan(5);
+    expect(memory.instants.length).toBe(space);
   });
 
   test('no timer is left running, nor anything else that would keep the process alive', () => {

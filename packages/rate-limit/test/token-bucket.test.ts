@@ -2,10 +2,10 @@ import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, test } from 'vitest';
 import { per, RateLimiter, type TokenBucket, tokenBucket } from '../src/index.ts';
 
-/** How many of cost 1 are let through now. */
+/** How many of cost 1 are let through now; looks no further than 5 000. */
 function admittedNow(limiter: RateLimiter): number {
   let admitted = 0;
-  while (limiter.consumeSync().allowed) admitted += 1;
+  while (admitted < 5_000 && limiter.consumeSync().allowed) admitted += 1;
   return admitted;
 }
 
@@ -92,6 +92,22 @@ describe('the instant of return', () => {
     limiter.consumeSync(undefined, { cost: 8 });
     expect(limiter.consumeSync(undefined, { cost: 5 })).toMatchObject({ allowed: false, remaining: 2, retryAfterMs: 600 });
   });
+});
+
+test('what comes back is counted to the last unit of time: 353 ms at 27 983 a second are 9 877.999 tokens', () => {
+  const clock = new ManualClock();
+  const limiter = new RateLimiter({ clock, limits: [tokenBucket({ rate: per(27_983, 'second'), burst: 20_000 })] });
+  limiter.consumeSync(undefined, { cost: 20_000 });
+  clock.advance(353);
+  expect(limiter.consumeSync(undefined, { cost: 9_878 })).toMatchObject({ allowed: false, remaining: 9_877, retryAfterMs: 1 });
+  expect(limiter.consumeSync(undefined, { cost: 9_877 }).allowed).toBe(true);
+});
+
+test('of several limits with equally little left the first is named', () => {
+  const limits = ['one', 'two'].map((name) => tokenBucket({ name }));
+  const limiter = new RateLimiter({ clock: new ManualClock(), limits });
+  expect(limiter.consumeSync(undefined, { cost: 10 })).toMatchObject({ allowed: true, limit: 'one', remaining: 0 });
+  expect(limiter.consumeSync()).toMatchObject({ allowed: false, limit: 'one', remaining: 0 });
 });
 
 test.each([-3_600_000, -0.5, 0, 1.5, 1.8e12])('a clock that starts at %d counts as any other', (now) => {
