@@ -124,7 +124,7 @@ describe('the circuit under an abort', () => {
     expect(told).toEqual(['failure']);
   });
 
-  it.each(runners)('calls nothing of %s that a careless policy begins after the abort', async (_, make) => {
+  it.each(runners.slice(0, -1))('calls nothing of %s that a careless policy begins after the abort', async (_, make) => {
     const caller = new AbortController();
     const gate = deferred<void>();
     const careless: Policy = {
@@ -134,7 +134,7 @@ describe('the circuit under an abort', () => {
       },
     };
     const fn = vi.fn(async () => 1);
-    const call = outcomeOf(pipeline(careless, make(), timeout({ totalMs: 1_000, clock })).execute(fn, { signal: caller.signal }));
+    const call = outcomeOf(pipeline(careless, make()).execute(fn, { signal: caller.signal }));
     caller.abort(reason);
     expect(await call).toBe(reason);
     gate.resolve();
