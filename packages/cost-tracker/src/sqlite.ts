@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { StoreError } from './errors.ts';
 import { budgetState, release, reserve, saveUsage } from './ledger.ts';
 import { checkKeys, checkOneOf, checkText } from './options.ts';
@@ -105,7 +106,7 @@ class CommitQueue {
   async #flush(): Promise<void> {
     try {
       while (this.#waiting.length > 0) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await setImmediate();
         await this.#commitNext();
       }
     } finally {
