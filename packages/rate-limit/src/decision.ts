@@ -2,6 +2,7 @@ import type { TokenBucket } from './token-bucket.ts';
 
 /** The call may be made; it is charged to every limit. */
 export interface Allowed {
+  /** Tells an allowed call from a refused one. */
   readonly allowed: true;
   /** The limit with the least left. */
   readonly limit: string;
@@ -11,8 +12,11 @@ export interface Allowed {
 
 /** The call may not be made; nothing was charged to any limit. */
 export interface Refused {
+  /** Tells a refused call from an allowed one. */
   readonly allowed: false;
+  /** The same for every refusal by a limit. */
   readonly code: 'ERR_RATE_LIMITED';
+  /** For people: which limit, and what it lets through. */
   readonly message: string;
   /** The limit that asks for the longest wait. */
   readonly limit: string;
@@ -32,6 +36,7 @@ const kind = Symbol.for('tidegate.error');
 
 /** A refusal as an error: what `acquire` throws where waiting will not do. */
 export class RateLimitError extends Error {
+  /** Tells this error in logs. */
   override readonly name = 'RateLimitError';
   /** `ERR_RATE_LIMITED`: it would not fit in time. `ERR_QUEUE_FULL`: too many wait already. `ERR_CLOSED`: the limiter was closed. */
   readonly code: 'ERR_RATE_LIMITED' | 'ERR_QUEUE_FULL' | 'ERR_CLOSED';

@@ -2,7 +2,9 @@ import { onlyKnown, wholeNumber } from './options.ts';
 
 /** An amount in a period, as {@link per} makes it. */
 export interface Rate {
+  /** Tokens that come back in each period. */
   readonly amount: number;
+  /** The period, in ms, up to 366 days. */
   readonly periodMs: number;
 }
 
@@ -31,8 +33,11 @@ export interface TokenBucketOptions {
  * up, so that rounding never lets more through than promised.
  */
 export interface TokenBucket {
+  /** The limit's name in decisions and errors. */
   readonly name: string;
+  /** How fast the bucket fills. */
   readonly rate: Rate;
+  /** How many tokens the full bucket holds. */
   readonly burst: number;
   /** Units of time in a millisecond. */
   readonly unitsPerMs: number;
