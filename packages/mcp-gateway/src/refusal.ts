@@ -65,7 +65,7 @@ export function asToolResult(refusal: Refusal): JsonObject {
   const advice =
     retryAfterMs === undefined
       ? 'Do not try again unless something has changed.'
-      : `Try again after ${seconds(retryAfterMs)} s, not before.`;
+      : `Try again in ${inWords(retryAfterMs)}, not before.`;
   return {
     content: [{ type: 'text', text: `The call was not completed: ${refusal.message} (${code}). ${advice}` }],
     isError: true,
@@ -97,4 +97,16 @@ export function asProblem(refusal: Refusal): JsonObject {
 /** Whole seconds, rounded up, as `Retry-After` counts them. */
 export function seconds(ms: number): number {
   return Math.max(1, Math.ceil(ms / 1_000));
+}
+
+/** A wait as people say it, rounded up. */
+function inWords(ms: number): string {
+  const units = [
+    [86_400, 'days'],
+    [3_600, 'hours'],
+    [60, 'minutes'],
+  ] as const;
+  const whole = seconds(ms);
+  const [size, name] = units.find(([unit]) => whole >= 2 * unit) ?? [1, whole === 1 ? 'second' : 'seconds'];
+  return `${Math.ceil(whole / size)} ${name}`;
 }
