@@ -7,10 +7,10 @@ import { sqliteStore } from '@tidegate/cost-tracker/sqlite';
 import { per, RateLimiter, type TokenBucket, tokenBucket } from '@tidegate/rate-limit';
 import type { Answer, Call } from './call.ts';
 import { commandExists } from './command.ts';
-import { type CheckedConfig, checkConfig, type Problem, readConfigFile } from './config.ts';
-import type { GatewayConfig, ServerConfig } from './config-schema.ts';
+import { type CheckedConfig, checkConfig, type Problem, problemOf, readConfigFile } from './config.ts';
 import { Listeners } from './events.ts';
 import { Gateway } from './gateway.ts';
+import type { GatewayConfig, ServerConfig } from './gateway-config.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
 import type { ServerEntry } from './servers.ts';
@@ -175,7 +175,7 @@ function isObjectWithError(answer: unknown): answer is Answer & { error: { code:
 }
 
 function rateLimiter({ limits = defaults.limits }: Config, problems: Problem[]): RateLimiter<Call> | undefined {
-  return attempted(problems, ['limits'], () => {
+  return attempted(problems, 'limits', () => {
     const buckets = limits.flatMap(bucketsOf);
     const unlimited = tokenBucket({ name: 'none', rate: per(1_000_000_000, 'second') });
     return new RateLimiter<Call>({
@@ -188,7 +188,6 @@ function rateLimiter({ limits = defaults.limits }: Config, problems: Problem[]):
 /** The burst is that of the shortest period. */
 function bucketsOf({ perMinute, perHour, burst }: NonNullable<Config['limits']>[number], index: number): TokenBucket[] {
   const amounts = [['minute', perMinute] as const, ['hour', perHour] as const].filter(([, amount]) => amount !== undefined);
-  if (amounts.length === 0) throw new RangeError(`limit ${index} names neither perMinute nor perHour`);
   return amounts.map(([unit, amount = 0], place) =>
     tokenBucket({
       name: index === 0 ? unit : `${unit}-${index + 1}`,
@@ -204,18 +203,18 @@ function costTracker({ budgets = [], prices = {}, dataDir }: Config, problems: P
   );
   return attempted(
     problems,
-    ['budgets'],
+    'budgets',
     () => new CostTracker({ store: sqliteStore(join(dataDir, 'ledger.db')), budgets: named, toolPrices: prices }),
   );
 }
 
 /** What `make` makes; a RangeError of a package becomes a problem of this part of the configuration. */
-function attempted<T>(problems: Problem[], path: readonly string[], make: () => T): T | undefined {
+function attempted<T>(problems: Problem[], part: string, make: () => T): T | undefined {
   try {
     return make();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    problems.push({ path, message: error.message });
+    problems.push(problemOf(part, error.message));
     return undefined;
   }
 }

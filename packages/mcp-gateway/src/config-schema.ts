@@ -1,6 +1,7 @@
 import { z } from 'zod';
 
 const ms = z.number().int().min(1).max(2_147_483_647);
+const amount = z.number().int().min(1).max(1_000_000_000);
 const text = z.string().min(1);
 const texts = z.record(z.string(), z.string());
 const usd = z.union([
@@ -62,14 +63,18 @@ export const configSchema = z.strictObject({
   mcpServers: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, 'expected a server name of letters, digits, - and _'), z.unknown()),
   tokens: z
     .array(z.strictObject({ token: text, tenant: text, user: text.optional(), role: z.enum(['member', 'operator']).optional() }))
+    .superRefine((tokens, { addIssue }) => {
+      tokens.forEach(({ token }, index) => {
+        if (tokens.findIndex((other) => other.token === token) === index) return;
+        addIssue({ code: 'custom', path: [index, 'token'], message: 'stands for somebody else already' });
+      });
+    })
     .optional(),
   limits: z
     .array(
-      z.strictObject({
-        perMinute: z.number().int().min(1).optional(),
-        perHour: z.number().int().min(1).optional(),
-        burst: z.number().int().min(1).optional(),
-      }),
+      z
+        .strictObject({ perMinute: amount.optional(), perHour: amount.optional(), burst: amount.optional() })
+        .refine(({ perMinute, perHour }) => perMinute !== undefined || perHour !== undefined, 'names neither perMinute nor perHour'),
     )
     .optional(),
   budgets: z
@@ -94,18 +99,6 @@ export const configSchema = z.strictObject({
   connectTimeoutMs: ms.optional(),
   maxSessions: z.number().int().min(1).max(1_000_000).optional(),
 });
-
-/** How a server that is a program is configured. */
-export type StdioServerConfig = z.input<typeof stdioServer>;
-/** How a server that has an address is configured. */
-export type HttpServerConfig = z.input<typeof httpServer>;
-/** How one server is configured, in the form that editors use. */
-export type ServerConfig = StdioServerConfig | HttpServerConfig;
-/** A gateway's configuration: what `tidegate.json` holds. */
-export type GatewayConfig = Omit<z.input<typeof configSchema>, 'mcpServers'> & {
-  /** The servers by name, as editors write them. */
-  readonly mcpServers: Readonly<Record<string, ServerConfig>>;
-};
 
 /** The schema of one server: which of the two is plain from its members, so that the errors fit what was meant. */
 export function serverSchema(value: unknown): typeof stdioServer | typeof httpServer {

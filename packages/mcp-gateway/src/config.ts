@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { findNodeAtLocation, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
+import { findNodeAtLocation, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode, stripComments } from 'jsonc-parser';
 import type { z } from 'zod';
 import { ConfigError, type ConfigProblem, pointerOf } from './config-error.ts';
-import { configSchema, type GatewayConfig, type ServerConfig, serverSchema } from './config-schema.ts';
+import { configSchema, serverSchema } from './config-schema.ts';
+import type { GatewayConfig, ServerConfig } from './gateway-config.ts';
 
 /** Something wrong at a place of a configuration. */
 export interface Problem {
@@ -27,9 +28,10 @@ export interface CheckedConfig {
  */
 export async function readConfigFile(file: string, env: NodeJS.ProcessEnv = process.env): Promise<CheckedConfig> {
   const path = resolve(file);
-  const source = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new ConfigError([{ pointer: '', message: error.code === 'ENOENT' ? 'there is no such file' : error.message }], file);
   });
+  const source = text.replace(/^\uFEFF/, '');
   const errors: ParseError[] = [];
   const tree = parseTree(source, errors, { allowTrailingComma: true });
   const positioned = (offset: number, pointer: string, message: string): ConfigProblem => ({
@@ -39,7 +41,7 @@ export async function readConfigFile(file: string, env: NodeJS.ProcessEnv = proc
   });
   if (errors.length > 0 || tree === undefined) {
     throw new ConfigError(
-      errors.length === 0
+      stripComments(source).trim() === ''
         ? [positioned(0, '', 'the file is empty; expected a JSON object')]
         : errors.map(({ error, offset }) => positioned(offset, '', `not JSON: ${printParseErrorCode(error)}`)),
       file,
@@ -109,6 +111,19 @@ function expand(value: unknown, path: readonly PropertyKey[], env: NodeJS.Proces
     problems.push({ path, message: `${whole} ${why}` });
     return whole;
   });
+}
+
+/** What the packages call a part of the configuration, where they call it something else. */
+const partOf: Readonly<Record<string, string>> = { toolPrices: 'prices' };
+
+/** A package's word on one of its options, such as `budgets[0].limitUsd must be above 0`, as a problem of that place; or else of `part`. */
+export function problemOf(part: string, message: string): Problem {
+  const [, option = '', members = '', what = ''] = /^(\w+)((?:\.\w+|\[\d+\]|\['.*?'\])+) (.*)$/s.exec(message) ?? [];
+  if (option === '') return { path: [part], message };
+  const path = [...members.matchAll(/\.(\w+)|\[(\d+)\]|\['(.*?)'\]/g)].map(([, member, index, quoted]) =>
+    index === undefined ? (member ?? quoted ?? '') : Number(index),
+  );
+  return { path: [partOf[option] ?? option, ...path], message: what };
 }
 
 function problemsOf(result: z.ZodSafeParseResult<unknown>, at: readonly PropertyKey[]): Problem[] {
