@@ -2,6 +2,10 @@ import type { FrameProblem } from './pipe.ts';
 
 const newline = 10;
 
+// Where a message's own id stands; any other may be one of the data inside it.
+const idFirst = /^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d+)\s*,/;
+const idLast = /"id"\s*:\s*(\d+)\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*$/;
+
 /** Cuts a stream of bytes into lines, none longer than `largest` bytes; what is longer is dropped up to its end and reported. */
 export class Lines {
   readonly #largest: number;
@@ -50,7 +54,7 @@ export class Lines {
     if (this.#dropped !== undefined) {
       const { head, tail } = this.#dropped;
       this.#dropped = undefined;
-      const id = /"id"\s*:\s*(\d+)/.exec(head)?.[1] ?? /"id"\s*:\s*(\d+)\s*\}\s*$/.exec(tail)?.[1];
+      const id = idFirst.exec(head)?.[1] ?? idLast.exec(tail)?.[1];
       const problem = { problem: `sent a line of more than ${this.#largest} bytes`, sample: sampleOf(head) };
       this.#problem(id === undefined ? problem : { ...problem, id: Number(id) });
       return;

@@ -6,10 +6,13 @@ import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
 
 /** A server that is a child process. */
 export interface StdioTarget {
+  /** The program: a path, or a name that the PATH has. */
   readonly command: string;
+  /** Its arguments; no shell reads them. */
   readonly args: readonly string[];
   /** Beside these only the names in {@link inheritedNames} reach the server. */
   readonly env: Readonly<Record<string, string>>;
+  /** The folder it is started in. */
   readonly cwd: string | undefined;
 }
 
@@ -60,6 +63,8 @@ export class StdioPipe implements Pipe {
     const child = spawn(command, args, { env: { ...inherited(), ...env }, cwd, stdio: 'pipe', detached: process.platform !== 'win32' });
     this.#child = child;
     this.#read(child, listener);
+    // what a server started and left would hold its output open, and live on
+    child.once('exit', () => killGroup(child, 'SIGKILL'));
     this.#exited = new Promise((resolve) => {
       child.once('close', (code, signal) => {
         groups.delete(child);
@@ -98,7 +103,6 @@ export class StdioPipe implements Pipe {
       killGroup(child, 'SIGTERM');
       if (!(await this.#exitsWithin(patience.terminated))) killGroup(child, 'SIGKILL');
     }
-    killGroup(child, 'SIGKILL'); // what the server itself started and left
     await this.#exited;
   }
 
