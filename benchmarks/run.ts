@@ -1,0 +1,111 @@
+import { type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { build } from 'tsup';
+import { must, pnpm } from '../tests/command.ts';
+import { load, type Machine, machine, rivalVersions } from './machine.ts';
+import { type Measured, markdown, plain, type Table, together } from './report.ts';
+
+/** What each question needs built. */
+const questions: Readonly<Record<string, string>> = {
+  'circuit-breaker': '@tidegate/circuit-breaker',
+  'rate-limit': '@tidegate/rate-limit',
+  'million-keys': '@tidegate/rate-limit',
+  gateway: '@tidegate/mcp-gateway...',
+};
+
+/** Processes a question: what one process happens to be compiled to is not what the next one is. */
+const processes = 3;
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const here = fileURLToPath(new URL('.', import.meta.url));
+const page = new URL('../BENCHMARKS.md', import.meta.url);
+
+/** What is kept of a run. */
+interface Result {
+  readonly question: string;
+  readonly machine: Machine;
+  readonly loadBefore: number;
+  readonly loadAfter: number;
+  readonly rivals: Record<string, string>;
+  readonly tables: readonly Table[];
+}
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { profile: { type: 'string' } } });
+const unknown = positionals.find((name) => !(name in questions));
+if (unknown !== undefined) {
+  console.error(`bench: there is no question '${unknown}'; there are ${Object.keys(questions).join(', ')}`);
+  process.exitCode = 2;
+} else {
+  const asked = positionals.length === 0 ? Object.keys(questions) : positionals;
+  await buildAll(asked);
+  for (const question of asked) await answer(question, values.profile);
+}
+
+/** Builds what users run, and the questions as plain JavaScript beside it: no loader, no source conditions. */
+async function buildAll(asked: readonly string[]): Promise<void> {
+  const filters = [...new Set(asked.map((question) => questions[question] as string))].flatMap((name) => ['--filter', name]);
+  console.log('building: the packages are measured as they are published, from their dist, by plain node');
+  const [command, args] = pnpm([...filters, 'run', 'build']);
+  await must(command, args, { cwd: root });
+  await build({
+    entry: [...Object.keys(questions), 'echo-server', 'plain-proxy'].map((name) => `${here}${name}.ts`),
+    outDir: `${here}dist`,
+    format: ['esm'],
+    target: 'node20',
+    skipNodeModulesBundle: true,
+    clean: true,
+    silent: true,
+    config: false,
+  });
+}
+
+async function answer(question: string, profile: string | undefined): Promise<void> {
+  const loadBefore = load();
+  const runs: Measured[][] = [];
+  while (runs.length < processes) runs.push(await measured(question, profile));
+  const result: Result = {
+    question,
+    machine: machine(),
+    loadBefore,
+    loadAfter: load(),
+    rivals: rivalVersions(),
+    tables: together(runs),
+  };
+  console.log(`\n${question}: ${circumstances(result)}`);
+  for (const table of result.tables) console.log(`\n${plain(table)}`);
+  mkdirSync(`${here}results`, { recursive: true });
+  writeFileSync(`${here}results/${question}.json`, `${JSON.stringify(result, undefined, 1)}\n`);
+  writeFileSync(page, withTables(readFileSync(page, 'utf8'), result));
+}
+
+async function measured(question: string, profile: string | undefined): Promise<Measured[]> {
+  const args = [`${here}dist/${question}.js`, ...(profile === undefined ? [] : [profile])];
+  const options: SpawnOptions = { cwd: here, stdio: ['ignore', 'pipe', 'inherit'] };
+  const child = spawn(process.execPath, args, options);
+  let said = '';
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`bench: '${question}' ended with ${code}`);
+  return JSON.parse(said) as Measured[];
+}
+
+/** The line under which figures mean something. */
+function circumstances({ machine: { cpu, cores, node, system }, loadBefore, loadAfter, rivals, tables }: Result): string {
+  const rounds = tables[0]?.rows[0]?.runs.map((run) => run.length).join(' + ') ?? '';
+  const versions = Object.entries(rivals).map(([name, version]) => `${name} ${version}`);
+  return `${cpu}, ${cores} cores, ${system}, Node ${node}; load average ${loadBefore} before and ${loadAfter} after; ${rounds} rounds in ${processes} processes; ${versions.join(', ')}`;
+}
+
+/** The page with the tables of one question written anew between their marks. */
+function withTables(text: string, result: Result): string {
+  const [open, close] = [`<!-- bench:${result.question} -->`, `<!-- /bench:${result.question} -->`];
+  const [start, end] = [text.indexOf(open), text.indexOf(close)];
+  if (start < 0 || end < start) throw new Error(`bench: BENCHMARKS.md has no place for '${result.question}'`);
+  const tables = result.tables.map(markdown).join('\n');
+  return `${text.slice(0, start + open.length)}\n\n${circumstances(result)}.\n\n${tables}\n${text.slice(end)}`;
+}
