@@ -4,7 +4,9 @@ import type { HttpRequest } from './wire/exchange.ts';
 
 /** A credential and whom it stands for. */
 export interface TokenEntry {
+  /** What a client sends. */
   readonly token: string;
+  /** Whom it stands for. */
   readonly principal: Principal;
 }
 

@@ -17,6 +17,7 @@ export type CallKind = 'tool' | 'resource' | 'prompt' | 'completion';
 
 /** One call on its way through the gateway, in no protocol's words: the codecs of both sides translate it. */
 export interface Call {
+  /** What is called. */
   readonly kind: CallKind;
   /** The name of the tool or prompt, or the address of the resource, as the client knows it. */
   readonly name: string;
@@ -26,6 +27,7 @@ export interface Call {
   readonly method: string;
   /** The method's parameters as the server expects them. */
   readonly params: JsonObject;
+  /** For whom. */
   readonly principal: Principal;
   /** Follows the call through logs, ledger and metrics: 32 hexadecimal digits. */
   readonly traceId: string;

@@ -6,15 +6,19 @@ export interface ConfigProblem {
   readonly message: string;
   /** Counted from 1; absent for a configuration that is not a file. */
   readonly line?: number;
+  /** Counted from 1. */
   readonly column?: number;
 }
 
 /** The configuration cannot be used. Nothing has been started. Lists everything that is wrong, not only the first thing. */
 export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
+  /** `ConfigError` */
+  override readonly name: string = 'ConfigError';
+  /** Tells this error from others. */
   readonly code = 'ERR_CONFIG';
   /** The file, where there is one. */
   readonly file?: string;
+  /** Everything that is wrong. */
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly ConfigProblem[], file?: string) {

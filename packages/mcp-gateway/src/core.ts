@@ -1,16 +1,48 @@
 export type { AccessOptions, TokenEntry } from './access.ts';
 export type { Answer, Call, CallKind, Principal } from './call.ts';
-export { type CallEvent, type GatewayEvents, Listeners } from './events.ts';
+export {
+  type BudgetEvent,
+  type CallEvent,
+  type CatalogEvent,
+  type CircuitEvent,
+  type CollisionEvent,
+  type FallbackEvent,
+  type FaultEvent,
+  type FrameEvent,
+  type GatewayEvents,
+  Listeners,
+  type RetryEvent,
+  type ServerEvent,
+} from './events.ts';
 export { Gateway, type GatewayParts } from './gateway.ts';
+export type {
+  Failure,
+  JsonObject,
+  RequestId,
+  RpcError,
+  RpcMessage,
+  RpcNotification,
+  RpcRequest,
+  RpcResponse,
+  RpcResponseHead,
+  Success,
+} from './json-rpc.ts';
 export type { Next, Stage } from './pipeline.ts';
-export type { Budget, BudgetHold, Guard, Limiter, LimiterDecision, ServerGuard } from './ports.ts';
+export type { Budget, BudgetHold, Guard, Limiter, LimiterDecision, LimiterNo, LimiterYes, ServerGuard } from './ports.ts';
 export { type Refusal, RefusedError } from './refusal.ts';
 export type { ServerEntry, ServerTimes } from './servers.ts';
 export { budgetStage } from './stages/budget.ts';
 export { limitStage } from './stages/limit.ts';
 export type { Connect } from './upstream.ts';
-export { UpstreamError } from './upstream-error.ts';
+export { type CarriedOut, UpstreamError } from './upstream-error.ts';
 export { HttpPipe, type HttpTarget } from './wire/http-pipe.ts';
-export { type Connection, type ConnectionListener, connectLegacy } from './wire/legacy-client.ts';
+export {
+  type Connection,
+  type ConnectionListener,
+  connectLegacy,
+  type RequestOptions,
+  type ServerDescription,
+} from './wire/legacy-client.ts';
 export type { SessionBounds } from './wire/legacy-http.ts';
+export type { FrameProblem, Pipe, PipeListener } from './wire/pipe.ts';
 export { StdioPipe, type StdioTarget } from './wire/stdio-pipe.ts';

@@ -3,54 +3,154 @@ import type { CallKind } from './call.ts';
 
 /** A call that has ended. */
 export interface CallEvent {
+  /** Whose call it was. */
   readonly tenant: string;
+  /** Who of that tenant, where the credential says so. */
   readonly user?: string;
+  /** What was called. */
   readonly kind: CallKind;
-  /** What was called, by the name the client knows. */
+  /** By the name the client knows. */
   readonly name: string;
+  /** The server that has it. */
   readonly server: string;
+  /** 32 hexadecimal digits. */
   readonly traceId: string;
+  /** From the request to its answer. */
   readonly durationMs: number;
   /** `error`: the server answered with one. `refused`: the gateway has no answer of the server; `code` says why. */
   readonly outcome: 'ok' | 'error' | 'refused' | 'cancelled';
+  /** Why it was refused: `ERR_…` */
   readonly code?: string;
 }
 
-/** What a gateway tells its listeners. */
+/** The circuit of a server, or of its fallback, changed. */
+export interface CircuitEvent {
+  /** The configured name, with ` (fallback)` behind it for a fallback. */
+  readonly server: string;
+  /** The state before. */
+  readonly from: string;
+  /** The state now. */
+  readonly to: string;
+  /** What brought the change. */
+  readonly reason: string;
+}
+
+/** A server was reached, or lost. */
+export interface ServerEvent {
+  /** The configured name. */
+  readonly server: string;
+  /** For whom. */
+  readonly tenant: string;
+  /** Told at changes only. */
+  readonly state: 'up' | 'down';
+  /** Why it is down. */
+  readonly reason?: string;
+}
+
+/** A server sent something that is no message of the protocol. */
+export interface FrameEvent {
+  /** The configured name. */
+  readonly server: string;
+  /** What is wrong with it. */
+  readonly problem: string;
+  /** How it begins. */
+  readonly sample: string;
+}
+
+/** A call was made again after it failed. */
+export interface RetryEvent {
+  /** The configured name. */
+  readonly server: string;
+  /** 2 for the first repetition. */
+  readonly attempt: number;
+}
+
+/** A call went to the fallback because its server's circuit is open. */
+export interface FallbackEvent {
+  /** The server that was meant. */
+  readonly server: string;
+  /** What answers in its place. */
+  readonly fallback: string;
+  /** What was called, by the name the client knows. */
+  readonly name: string;
+  /** 32 hexadecimal digits. */
+  readonly traceId: string;
+}
+
+/** A budget crossed a threshold; told once for each threshold and period. */
+export interface BudgetEvent {
+  /** The budget's name. */
+  readonly budget: string;
+  /** `warning`, `critical` or `blocked`. */
+  readonly level: string;
+  /** Spent in this period, as a decimal. */
+  readonly spentUsd: string;
+  /** The limit, as a decimal. */
+  readonly limitUsd: string;
+}
+
+/** Two servers offer the same name. */
+export interface CollisionEvent {
+  /** The name or address. */
+  readonly name: string;
+  /** The server that has it: the one that is configured first. */
+  readonly holder: string;
+  /** The server whose offer is not shown. */
+  readonly other: string;
+}
+
+/** What a tenant sees has changed. */
+export interface CatalogEvent {
+  /** Who sees it. */
+  readonly tenant: string;
+}
+
+/** The gateway itself failed, or a listener threw. */
+export interface FaultEvent {
+  /** What was thrown. */
+  readonly error: unknown;
+  /** The call it happened to; empty where there was none. */
+  readonly traceId: string;
+}
+
+/** What a gateway tells its listeners, by name. */
 export interface GatewayEvents {
-  /** The circuit of a server (or of its fallback) changed. */
-  circuit: { readonly server: string; readonly from: string; readonly to: string; readonly reason: string };
-  /** A server was reached, or lost. */
-  server: { readonly server: string; readonly tenant: string; readonly state: 'up' | 'down'; readonly reason?: string };
-  /** A server sent something that is no message of the protocol. `sample` is its beginning. */
-  frame: { readonly server: string; readonly problem: string; readonly sample: string };
   /** A call has ended. */
   call: CallEvent;
-  /** A call was made again after it failed. */
-  retry: { readonly server: string; readonly attempt: number };
-  /** A call went to the fallback because its server's circuit is open. */
-  fallback: { readonly server: string; readonly fallback: string; readonly name: string; readonly traceId: string };
+  /** A circuit changed. */
+  circuit: CircuitEvent;
+  /** A server was reached, or lost. */
+  server: ServerEvent;
+  /** A server sent what is no message. */
+  frame: FrameEvent;
+  /** A call is made again. */
+  retry: RetryEvent;
+  /** A call goes to a fallback. */
+  fallback: FallbackEvent;
   /** A budget crossed a threshold. */
-  budget: { readonly budget: string; readonly level: string; readonly spentUsd: string; readonly limitUsd: string };
-  /** Two servers offer the same name; `holder` has it. */
-  collision: { readonly name: string; readonly holder: string; readonly other: string };
+  budget: BudgetEvent;
+  /** Two servers offer the same name. */
+  collision: CollisionEvent;
   /** What a tenant sees has changed. */
-  catalog: { readonly tenant: string };
-  /** The gateway itself failed, or a listener threw. */
-  fault: { readonly error: unknown; readonly traceId: string };
+  catalog: CatalogEvent;
+  /** The gateway itself failed. */
+  fault: FaultEvent;
 }
 
 /** Listeners whose errors change nothing. */
 export class Listeners {
   readonly #emitter = new EventEmitter();
 
+  /** Calls `listener` at each event of that name; the returned function removes it. */
   on<E extends keyof GatewayEvents>(event: E, listener: (event: GatewayEvents[E]) => void): () => void {
-    this.#emitter.on(event, listener as (payload: unknown) => void);
+    const own = (payload: GatewayEvents[E]) => listener(payload); // the same function may be added twice
+    this.#emitter.on(event, own);
     return () => {
-      this.#emitter.off(event, listener as (payload: unknown) => void);
+      this.#emitter.off(event, own);
     };
   }
 
+  /** Tells every listener; one that throws is told as a `fault` and stops no other. */
   emit<E extends keyof GatewayEvents>(event: E, payload: GatewayEvents[E]): void {
     for (const listener of this.#emitter.listeners(event)) {
       try {

@@ -18,16 +18,21 @@ import { webHandler } from './wire/web.ts';
 
 /** What a gateway is made of. */
 export interface GatewayParts {
+  /** The servers, in the order of their lists. */
   readonly servers: readonly ServerEntry[];
+  /** Who may come in. */
   readonly access: AccessOptions;
   /** What every call passes between the client and its server, outermost first. */
   readonly stages: readonly Stage[];
+  /** How long things may take. */
   readonly times: ServerTimes;
+  /** How many client sessions are kept, and how long. */
   readonly sessions: SessionBounds;
   /** Takes and gives the gateway's news; shared with whoever made the parts. */
   readonly events: Listeners;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** What the gateway tells clients of itself. */
   readonly version: string;
   /** Run when the gateway closes, after the servers. */
   readonly onClose: () => Promise<void>;
@@ -45,7 +50,7 @@ export class Gateway {
 
   /** Answers a web-standard `Request`: mount it in any server that speaks them. */
   readonly fetch: (request: Request) => Promise<Response>;
-  /** Answers one HTTP exchange; what `serve` and {@link Gateway.fetch} stand on. */
+  /** @internal */
   readonly handle: (request: HttpRequest, reply: HttpReply) => Promise<void>;
 
   constructor(parts: GatewayParts) {
@@ -88,7 +93,7 @@ export class Gateway {
     principal: Principal,
     name: string,
     args: Readonly<Record<string, unknown>>,
-    signal = new AbortController().signal,
+    { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<Answer> {
     return this.#router.callTool({ principal, params: { name, arguments: args }, signal, notify: () => {} });
   }

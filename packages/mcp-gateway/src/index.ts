@@ -1,6 +1,33 @@
 export type { Answer, Call, CallKind, Principal } from './call.ts';
 export { createGateway } from './compose.ts';
 export { ConfigError, type ConfigProblem } from './config-error.ts';
-export type { GatewayConfig, HttpServerConfig, ServerConfig, StdioServerConfig } from './config-schema.ts';
-export type { CallEvent, GatewayEvents } from './events.ts';
+export type {
+  BudgetEvent,
+  CallEvent,
+  CatalogEvent,
+  CircuitEvent,
+  CollisionEvent,
+  FallbackEvent,
+  FaultEvent,
+  FrameEvent,
+  GatewayEvents,
+  RetryEvent,
+  ServerEvent,
+} from './events.ts';
 export type { Gateway } from './gateway.ts';
+export type {
+  BreakerOptions,
+  BudgetConfig,
+  BudgetScopeConfig,
+  GatewayConfig,
+  HttpServerConfig,
+  LimitConfig,
+  PriceConfig,
+  RetryConfig,
+  ServerConfig,
+  ServerOptions,
+  StdioServerConfig,
+  ThresholdConfig,
+  TokenConfig,
+} from './gateway-config.ts';
+export type { Failure, JsonObject, RpcError, Success } from './json-rpc.ts';

@@ -6,31 +6,61 @@ export type RequestId = string | number;
 
 /** A JSON-RPC 2.0 request. */
 export interface RpcRequest {
+  /** The version of JSON-RPC. */
   readonly jsonrpc: '2.0';
+  /** Ties the response to this request. */
   readonly id: RequestId;
+  /** The protocol's method. */
   readonly method: string;
+  /** The method's parameters. */
   readonly params?: JsonObject;
 }
 
 /** A JSON-RPC 2.0 notification. */
 export interface RpcNotification {
+  /** The version of JSON-RPC. */
   readonly jsonrpc: '2.0';
+  /** The protocol's method. */
   readonly method: string;
+  /** The method's parameters. */
   readonly params?: JsonObject;
 }
 
 /** The error member of a JSON-RPC 2.0 response. */
 export interface RpcError {
+  /** A code of JSON-RPC, of the protocol, or of the server. */
   readonly code: number;
+  /** One sentence. */
   readonly message: string;
+  /** Whatever else the sender has to say. */
   readonly data?: unknown;
 }
 
 /** What a request is answered with: one of the two. */
-export type Answer = { readonly result: JsonObject } | { readonly error: RpcError };
+export type Answer = Success | Failure;
+
+/** The answer of a request that succeeded. */
+export interface Success {
+  /** The method's result. */
+  readonly result: JsonObject;
+}
+
+/** The answer of a request that failed. */
+export interface Failure {
+  /** Why it failed. */
+  readonly error: RpcError;
+}
+
+/** What every JSON-RPC 2.0 response has beside its answer. */
+export interface RpcResponseHead {
+  /** The version of JSON-RPC. */
+  readonly jsonrpc: '2.0';
+  /** The request it answers; null where that cannot be told. */
+  readonly id: RequestId | null;
+}
 
 /** A JSON-RPC 2.0 response. */
-export type RpcResponse = { readonly jsonrpc: '2.0'; readonly id: RequestId | null } & Answer;
+export type RpcResponse = RpcResponseHead & Answer;
 
 /** Any message of the protocol. */
 export type RpcMessage = RpcRequest | RpcNotification | RpcResponse;
@@ -44,6 +74,14 @@ export const rpcCode = {
   internalError: -32_603,
   resourceNotFound: -32_002,
 } as const;
+
+/** How deep a message may be nested: reading has no bound of its own, writing what was read does. */
+const mostDepth = 500;
+
+function deeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => deeperThan(levels - 1, member));
+}
 
 /** Whether `value` is a JSON object, not an array and not null. */
 export function isObject(value: unknown): value is JsonObject {
@@ -60,6 +98,7 @@ export function classify(
   | { readonly kind: 'invalid'; readonly problem: string } {
   if (!isObject(value))
     return { kind: 'invalid', problem: Array.isArray(value) ? 'a batch, which this protocol does not have' : 'not a JSON object' };
+  if (deeperThan(mostDepth, value)) return { kind: 'invalid', problem: `nested more than ${mostDepth} levels deep` };
   if (value['jsonrpc'] !== '2.0') return { kind: 'invalid', problem: 'its member \'jsonrpc\' is not "2.0"' };
   if ('method' in value) return classifyCall(value);
   if (!isId(value['id']) && value['id'] !== null) return { kind: 'invalid', problem: 'a response without an id' };

@@ -16,7 +16,9 @@ export interface ServeOptions {
 export interface Served {
   /** The address of the protocol's endpoint. */
   readonly url: string;
+  /** The port, also where a free one was asked for. */
   readonly port: number;
+  /** The server itself, for its own events and time limits. */
   readonly server: Server;
   /** Stops listening and closes the gateway. Idempotent. */
   close(): Promise<void>;
@@ -94,7 +96,8 @@ function bodyOf(request: IncomingMessage, most: number): Promise<string> {
 function replyTo(response: ServerResponse): HttpReply {
   return {
     send: (status, headers, body = '') => {
-      response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) });
+      const length = status === 204 ? {} : { 'content-length': Buffer.byteLength(body) };
+      response.writeHead(status, { ...headers, ...length });
       response.end(body);
     },
     stream: (status, headers) => {

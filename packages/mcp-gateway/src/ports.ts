@@ -2,16 +2,36 @@ import type { Call } from './call.ts';
 
 /** Lets a call through or says why not: the shape of a rate limiter. */
 export interface Limiter {
+  /** Takes what the call costs, or says why not. Never throws a refusal. */
   consume(call: Call): Promise<LimiterDecision> | LimiterDecision;
 }
 
 /** A limiter's answer. */
-export type LimiterDecision =
-  | { readonly allowed: true }
-  | { readonly allowed: false; readonly code: string; readonly message: string; readonly limit: string; readonly retryAfterMs?: number };
+export type LimiterDecision = LimiterYes | LimiterNo;
+
+/** The call may be made. */
+export interface LimiterYes {
+  /** Tells the two answers apart. */
+  readonly allowed: true;
+}
+
+/** The call may not be made. */
+export interface LimiterNo {
+  /** Tells the two answers apart. */
+  readonly allowed: false;
+  /** `ERR_…` */
+  readonly code: string;
+  /** One sentence for people and models. */
+  readonly message: string;
+  /** The limit's name. */
+  readonly limit: string;
+  /** When the call would be let through, in ms from now. */
+  readonly retryAfterMs?: number;
+}
 
 /** Sets money aside for a call, or throws a refusal: the shape of a cost tracker. */
 export interface Budget {
+  /** Holds what the call may cost; throws a `RefusedError` where there is no room. */
   reserve(call: Call): Promise<BudgetHold>;
 }
 
@@ -25,6 +45,7 @@ export interface BudgetHold {
 
 /** Runs a function under time limits, retries and a circuit breaker: the shape of a resilience policy. */
 export interface Guard {
+  /** Runs `fn`, perhaps several times, and gives its result; an abort of `signal` rejects with its reason. */
   execute<T>(fn: (context: { readonly signal: AbortSignal }) => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T>;
 }
 

@@ -9,6 +9,7 @@ export interface Refusal {
   readonly code: string;
   /** The HTTP status that fits. */
   readonly status: number;
+  /** One sentence for people and models. */
   readonly message: string;
   /** The limit, budget or circuit that refused. */
   readonly limit?: string;
@@ -33,8 +34,11 @@ const statusOf: Readonly<Record<string, number>> = {
 
 /** A refusal as an error: what a stage throws to end a call. */
 export class RefusedError extends Error {
-  override readonly name = 'RefusedError';
+  /** `RefusedError` */
+  override readonly name: string = 'RefusedError';
+  /** `ERR_…` */
   readonly code: string;
+  /** What the client is told. */
   readonly refusal: Refusal;
 
   constructor(refusal: Omit<Refusal, 'status'> & { readonly status?: number }, options?: ErrorOptions) {
@@ -63,9 +67,7 @@ export function toRefusal(error: unknown): Refusal {
 export function asToolResult(refusal: Refusal): JsonObject {
   const { code, status, retryAfterMs } = refusal;
   const advice =
-    retryAfterMs === undefined
-      ? 'Do not try again unless something has changed.'
-      : `Try again in ${inWords(retryAfterMs)}, not before.`;
+    retryAfterMs === undefined ? 'Do not try again unless something has changed.' : `Try again in ${inWords(retryAfterMs)}, not before.`;
   return {
     content: [{ type: 'text', text: `The call was not completed: ${refusal.message} (${code}). ${advice}` }],
     isError: true,

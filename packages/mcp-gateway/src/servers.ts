@@ -7,10 +7,13 @@ import type { Connection } from './wire/legacy-client.ts';
 
 /** A server as it is configured, with everything that is needed to call it. */
 export interface ServerEntry {
+  /** Names the server in errors, events and metrics. */
   readonly name: string;
+  /** Put before the names of its tools and prompts. */
   readonly prefix: string;
   /** Opens a conversation for one tenant; no two tenants share one. */
   readonly connect: (tenant: string) => Connect;
+  /** What guards the calls to it. */
   readonly guard: ServerGuard;
   /** Takes the calls while the server's circuit is open. */
   readonly fallback?: ServerEntry;
@@ -29,6 +32,7 @@ export interface ServersListener {
 
 /** How long things may take, in ms. */
 export interface ServerTimes {
+  /** How long a handshake may take. */
   readonly connectMs: number;
   /** How long a list waits for servers of which nothing is known yet. */
   readonly listMs: number;

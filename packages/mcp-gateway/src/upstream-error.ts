@@ -3,7 +3,8 @@ export type CarriedOut = 'no' | 'perhaps';
 
 /** A server could not be reached, went away, or broke the protocol. */
 export class UpstreamError extends Error {
-  override readonly name = 'UpstreamError';
+  /** `UpstreamError` */
+  override readonly name: string = 'UpstreamError';
   /** `ERR_UPSTREAM_UNAVAILABLE`: no connection or no answer. `ERR_UPSTREAM_PROTOCOL`: an answer that is none. */
   readonly code: 'ERR_UPSTREAM_UNAVAILABLE' | 'ERR_UPSTREAM_PROTOCOL';
   /** The configured name of the server. */

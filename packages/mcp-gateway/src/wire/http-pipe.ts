@@ -8,6 +8,7 @@ import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
 
 /** A server that is reached over streamable HTTP. */
 export interface HttpTarget {
+  /** The address of the protocol's endpoint. */
   readonly url: string;
   /** Sent with every request; where secrets go. */
   readonly headers: Readonly<Record<string, string>>;

@@ -16,13 +16,17 @@ export const legacyRevisions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-
 
 /** What a server said of itself. */
 export interface ServerDescription {
+  /** Its name and version. */
   readonly serverInfo: JsonObject;
+  /** What it offers. */
   readonly capabilities: JsonObject;
+  /** How to use it, for a model. */
   readonly instructions?: string;
 }
 
 /** How one request is carried out. */
 export interface RequestOptions {
+  /** Takes the request back. */
   readonly signal: AbortSignal;
   /** Takes the server's notifications about this request. */
   readonly notify: (notification: RpcNotification) => void;
@@ -30,16 +34,21 @@ export interface RequestOptions {
 
 /** A conversation with a server, whatever revision it speaks. */
 export interface Connection {
+  /** What the server said of itself. */
   readonly description: ServerDescription;
   /** Rejects with an {@link UpstreamError}, or with the signal's reason after the server has been told. */
   request(method: string, params: JsonObject, options: RequestOptions): Promise<Answer>;
+  /** Ends the conversation and what it started. */
   close(): Promise<void>;
 }
 
 /** What a conversation tells unasked. */
 export interface ConnectionListener {
+  /** A notification that belongs to no request. */
   notification(notification: RpcNotification): void;
+  /** Something that is no message. */
   problem(problem: FrameProblem): void;
+  /** The conversation has ended without our doing. */
   closed(error: UpstreamError): void;
 }
 

@@ -6,7 +6,9 @@ export const largestMessage = 16 * 1024 * 1024;
 
 /** Something a server sent that is no message. Bounded: at most the first 200 characters are kept. */
 export interface FrameProblem {
+  /** What is wrong with it. */
   readonly problem: string;
+  /** How it begins. */
   readonly sample: string;
   /** The id of the request that it seems to answer. */
   readonly id?: number;
@@ -14,7 +16,9 @@ export interface FrameProblem {
 
 /** What a pipe tells whoever speaks through it. */
 export interface PipeListener {
+  /** A message of the protocol. */
   message(message: RpcMessage): void;
+  /** Something that is none. */
   problem(problem: FrameProblem): void;
   /** The pipe has ended; nothing more comes. Told once. */
   closed(error: UpstreamError): void;

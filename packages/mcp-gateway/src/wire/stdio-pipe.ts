@@ -10,7 +10,7 @@ export interface StdioTarget {
   readonly command: string;
   /** Its arguments; no shell reads them. */
   readonly args: readonly string[];
-  /** Beside these only the names in {@link inheritedNames} reach the server. */
+  /** Beside these only a short list of harmless names, PATH and HOME among them, reaches the server. */
   readonly env: Readonly<Record<string, string>>;
   /** The folder it is started in. */
   readonly cwd: string | undefined;
