@@ -53,7 +53,7 @@ export class LegacyHttp {
 
   /** Tells every client of a tenant. */
   broadcast(tenant: string, notification: RpcNotification): void {
-    for (const session of this.#sessions.values()) if (session.principal.tenant === tenant) session.push?.(notification);
+    for (const session of this.#sessions.values()) if (session.principal.tenant === tenant) session.listener?.notify(notification);
   }
 
   /** Ends all sessions and streams. */
@@ -133,14 +133,14 @@ export class LegacyHttp {
       refuse(reply, 406, rpcCode.invalidRequest, 'the client must accept text/event-stream');
       return;
     }
-    if (session.push !== undefined) {
+    if (session.listener !== undefined) {
       refuse(reply, 409, rpcCode.invalidRequest, 'this session has a stream already');
       return;
     }
     const stream = this.#open(reply);
-    session.push = (notification) => stream.write(event(notification));
+    session.listener = { notify: (notification) => stream.write(event(notification)), end: () => stream.end() };
     stream.onClose(() => {
-      session.push = undefined;
+      session.listener = undefined;
       session.usedAt = this.#now();
     });
     stream.write(':\n\n'); // lets the client see the headers at once
@@ -190,7 +190,7 @@ export class LegacyHttp {
   #sweep(): void {
     const oldest = this.#now() - this.#bounds.idleMs;
     for (const [id, session] of this.#sessions) {
-      if (session.usedAt < oldest && session.push === undefined && !session.busy) this.#sessions.delete(id);
+      if (session.usedAt < oldest && session.listener === undefined && !session.busy) this.#sessions.delete(id);
     }
   }
 }

@@ -30,7 +30,7 @@ export class LegacySession {
   /** When the client was last heard of, in ms of the gateway's clock. */
   usedAt = 0;
   /** Takes what the gateway says unasked, while somebody listens. */
-  push: Notify | undefined;
+  listener: { readonly notify: Notify; readonly end: () => void } | undefined;
 
   constructor(principal: Principal, router: Router, initialize: JsonObject) {
     this.principal = principal;
@@ -75,9 +75,10 @@ export class LegacySession {
     this.#running.get(params?.['requestId'] as RequestId)?.abort(new Error(reason));
   }
 
-  /** Ends what is running. */
+  /** Ends what is running and what listens. */
   close(): void {
     for (const running of this.#running.values()) running.abort(new Error('the session has ended'));
+    this.listener?.end();
   }
 }
 
