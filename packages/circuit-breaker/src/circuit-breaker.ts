@@ -1,4 +1,5 @@
-import { Circuit, type CircuitState, type Permit } from './circuit.ts';
+import { Circuit, type Permit } from './circuit.ts';
+import type { CircuitState } from './circuit-state.ts';
 import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
 import { type CircuitBreakerEvents, Listeners } from './events.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';

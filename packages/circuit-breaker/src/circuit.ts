@@ -1,16 +1,10 @@
+import type { CircuitState } from './circuit-state.ts';
 import { IllegalTransitionError } from './errors.ts';
 import type { TransitionReason } from './events.ts';
 import type { Outcome } from './outcome.ts';
 import { Probes } from './probes.ts';
 import type { Settings } from './settings.ts';
 import type { OpenReason, WindowCounts } from './sliding-window.ts';
-
-/**
- * The states of a circuit. `closed` admits, `open` refuses until a time, `half-open` admits a few probes. Three are set by
- * hand: `forced-open` refuses until told otherwise, `disabled` admits and counts nothing, `metrics-only` counts and tells
- * but never opens.
- */
-export type CircuitState = 'closed' | 'open' | 'half-open' | 'forced-open' | 'disabled' | 'metrics-only';
 
 /** Leave to make one call. Opaque; give each back exactly once. */
 export type Permit = number;

@@ -1,4 +1,4 @@
-import type { CircuitState } from './circuit.ts';
+import type { CircuitState } from './circuit-state.ts';
 
 // Registered symbols, so that the guards recognise errors of another copy of this package in the same process.
 const kind = Symbol.for('tidegate.error');

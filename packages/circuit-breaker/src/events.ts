@@ -1,5 +1,5 @@
 import { EventEmitter } from 'eventemitter3';
-import type { CircuitState } from './circuit.ts';
+import type { CircuitState } from './circuit-state.ts';
 import type { OpenReason } from './sliding-window.ts';
 
 /** Why a circuit changed its state. */

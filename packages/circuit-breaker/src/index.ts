@@ -1,5 +1,6 @@
-export type { CircuitState, Permit } from './circuit.ts';
+export type { Permit } from './circuit.ts';
 export { CircuitBreaker, type CircuitBreakerMetrics, type CircuitBreakerSnapshot } from './circuit-breaker.ts';
+export type { CircuitState } from './circuit-state.ts';
 export type { Clock } from './clock.ts';
 export {
   CircuitOpenError,

@@ -1,0 +1,6 @@
+/**
+ * The states of a circuit. `closed` admits, `open` refuses until a time, `half-open` admits a few probes. Three are set by
+ * hand: `forced-open` refuses until told otherwise, `disabled` admits and counts nothing, `metrics-only` counts and tells
+ * but never opens.
+ */
+export type CircuitState = 'closed' | 'open' | 'half-open' | 'forced-open' | 'disabled' | 'metrics-only';
