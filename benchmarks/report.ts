@@ -1,9 +1,12 @@
 import { type Kind, type Row, ratios, type Spread, spread } from './interleave.ts';
 
-/** What is promised of a row: against another row by ratio, else by its best round in the table's unit. */
+/** What is promised of a row. */
 export interface Target {
   readonly row: string;
+  /** Measured by the median ratio to this row; without it in the table's unit. */
   readonly versus?: string;
+  /** Which figure counts without `versus`. A difference needs the median: its best round may be the worst of what was taken off. */
+  readonly figure?: 'best' | 'median';
   readonly atMost?: number;
   readonly atLeast?: number;
 }
@@ -62,11 +65,12 @@ export function figures(table: Table): Figures[] {
 export function verdicts(table: Table): string[] {
   return (table.targets ?? []).map((target) => {
     const { row, versus, atMost = Number.POSITIVE_INFINITY, atLeast = Number.NEGATIVE_INFINITY } = target;
-    const best = spread(runsOf(table, row).flat())[table.higherIsBetter ? 'max' : 'min'];
-    const measured = versus === undefined ? best : medianRatio(table, row, versus);
+    const { median, min, max } = spread(runsOf(table, row).flat());
+    const figure = target.figure === 'median' ? median : table.higherIsBetter ? max : min;
+    const measured = versus === undefined ? figure : medianRatio(table, row, versus);
     const verdict = measured <= atMost && measured >= atLeast ? 'met' : '**missed**';
     const bound = target.atMost === undefined ? `at least ${shown(atLeast)}` : `at most ${shown(atMost)}`;
-    const kind = versus === undefined ? `${table.unit} in the best round` : `× ${versus}`;
+    const kind = versus === undefined ? `${table.unit} in the ${target.figure ?? 'best'} round` : `× ${versus}`;
     return `${row}: ${bound} ${kind}; measured ${shown(measured)}, ${verdict}`;
   });
 }
