@@ -1,8 +1,18 @@
+import type { Countdown } from './countdown.ts';
+
 /** What a protected function is called with. */
 export interface ExecutionContext {
   /** Aborted when the caller's own signal is, or when a time limit around the function runs out. Made only when read. */
   readonly signal: AbortSignal;
+  /**
+   * Stops the clocks of all time limits around the function, as while a person is asked, until the returned function is
+   * called.
+   */
+  readonly suspendTimeouts: () => () => void;
 }
+
+/** What any policy hands inwards, another library's too. */
+export type PolicyContext = Pick<ExecutionContext, 'signal'> & Partial<ExecutionContext>;
 
 /** How one execution is called off from outside. */
 export interface ExecuteOptions {
@@ -16,7 +26,7 @@ export type Protected<T> = (context: ExecutionContext) => T | PromiseLike<T>;
 /** Anything that runs a function: a breaker, a policy of this package, or another library's object of this shape. */
 export interface Policy {
   /** Runs `fn` and passes on what comes of it; an abort of `options.signal` ends the run. */
-  execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T>;
+  execute<T>(fn: (context: PolicyContext) => T | PromiseLike<T>, options?: ExecuteOptions): Promise<T>;
 }
 
 /** The method by which policies of this package hand one lazy {@link Execution} to the next. */
@@ -36,10 +46,34 @@ export interface ChainedPolicy extends Policy {
  * when somebody reads it: an AbortController costs twenty times what the rest of a call does.
  */
 export class Execution implements ExecutionContext {
+  readonly #parent: Execution | undefined;
+  readonly #countdown: Countdown | undefined;
   #controller: AbortController | undefined;
   #hooks: Array<(reason: unknown) => void> | undefined;
   #aborted = false;
   #reason: unknown;
+
+  /** `parent` is the execution around this one, `countdown` the limit that sets this one apart from it. */
+  constructor(parent?: Execution, countdown?: Countdown) {
+    this.#parent = parent;
+    this.#countdown = countdown;
+  }
+
+  get suspendTimeouts(): () => () => void {
+    return () => this.#suspend();
+  }
+
+  #suspend(): () => void {
+    const around = this.#parent?.suspendTimeouts();
+    this.#countdown?.pause();
+    let suspended = true;
+    return () => {
+      if (!suspended) return;
+      suspended = false;
+      this.#countdown?.resume();
+      around?.();
+    };
+  }
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
@@ -77,10 +111,10 @@ export class Execution implements ExecutionContext {
 }
 
 /** Runs `start` under the caller's signal: one listener, removed when the run ends; an abort rejects with its reason at once. */
-export function underSignal<T>(signal: AbortSignal, start: (execution: Execution) => Promise<T>): Promise<T> {
+export function underSignal<T>(signal: AbortSignal, start: (execution: Execution) => Promise<T>, parent?: Execution): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise<T>((resolve, reject) => {
-    const execution = new Execution();
+    const execution = new Execution(parent);
     const onAbort = () => {
       reject(signal.reason);
       execution.abort(signal.reason);

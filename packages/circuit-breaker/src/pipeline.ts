@@ -5,6 +5,7 @@ import {
   Execution,
   type ExecutionContext,
   type Policy,
+  type PolicyContext,
   type Protected,
   run,
   underSignal,
@@ -52,7 +53,8 @@ export class Pipeline implements Policy {
   #runFrom<T>(at: number, fn: Protected<T>, execution: Execution): Promise<T> {
     const policy = this.#policies[at];
     if (policy === undefined) return innermost(fn, execution);
-    const inner: Protected<T> = at + 1 === this.#policies.length ? fn : (context) => this.#runInside(at + 1, fn, context, execution);
+    if (isChained(policy) && at + 1 === this.#policies.length) return policy[run](fn, execution);
+    const inner = (context: Partial<ExecutionContext> | undefined) => this.#runInside(at + 1, fn, context, execution);
     return isChained(policy) ? policy[run](inner, execution) : foreign(policy, inner, execution);
   }
 
@@ -60,7 +62,9 @@ export class Pipeline implements Policy {
   #runInside<T>(at: number, fn: Protected<T>, context: Partial<ExecutionContext> | undefined, outer: Execution): Promise<T> {
     if (context instanceof Execution) return this.#runFrom(at, fn, context);
     const signal = context?.signal;
-    return signal === undefined ? this.#runFrom(at, fn, outer) : underSignal(signal, (execution) => this.#runFrom(at, fn, execution));
+    return signal === undefined
+      ? this.#runFrom(at, fn, outer)
+      : underSignal(signal, (execution) => this.#runFrom(at, fn, execution), outer);
   }
 }
 
@@ -69,7 +73,7 @@ function isChained(policy: Policy): policy is ChainedPolicy {
 }
 
 /** Runs another library's policy so that what it throws at once is a rejection too. */
-async function foreign<T>(policy: Policy, fn: Protected<T>, execution: Execution): Promise<T> {
+async function foreign<T>(policy: Policy, fn: (context: PolicyContext) => Promise<T>, execution: Execution): Promise<T> {
   return policy.execute(fn, { signal: execution.signal });
 }
 

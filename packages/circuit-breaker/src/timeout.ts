@@ -1,4 +1,5 @@
 import { type Clock, systemClock } from './clock.ts';
+import { Countdown } from './countdown.ts';
 import { TimeoutError } from './errors.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
@@ -41,21 +42,18 @@ export class Timeout implements Policy {
   [run]<T>(fn: Protected<T>, parent: Execution): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       parent.throwIfAborted();
-      const execution = new Execution();
       const end = (reason: unknown) => {
-        this.#clock.clearTimeout(timer);
+        done();
         reject(reason);
         execution.abort(reason);
       };
-      const timer = this.#clock.setTimeout(() => {
-        parent.offAbort(end);
-        end(new TimeoutError(this.#totalMs));
-      }, this.#totalMs);
-      parent.onAbort(end);
+      const countdown = new Countdown(this.#clock, this.#totalMs, () => end(new TimeoutError(this.#totalMs)));
+      const execution = new Execution(parent, countdown);
       const done = () => {
-        this.#clock.clearTimeout(timer);
+        countdown.clear();
         parent.offAbort(end);
       };
+      parent.onAbort(end);
       invoke(fn, execution).then(
         (value) => {
           done();
