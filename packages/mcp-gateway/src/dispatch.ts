@@ -1,7 +1,8 @@
 import type { Answer, Call } from './call.ts';
 import type { Next } from './pipeline.ts';
-import { RefusedError } from './refusal.ts';
+import { RefusedError, toRefusal } from './refusal.ts';
 import type { ServerEntry, TenantServers } from './servers.ts';
+import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
 
 /** What a dispatch tells. */
 export interface DispatchListener {
@@ -15,23 +16,55 @@ export function dispatch(servers: (tenant: string) => TenantServers, listener: D
     const tenant = servers(call.principal.tenant);
     const entry = tenant.entry(call.server);
     if (entry === undefined) throw new RefusedError({ code: 'ERR_UNKNOWN_NAME', message: `there is no server '${call.server}'` });
+    const attempts = new Attempts(tenant, call);
     try {
-      return await attempt(tenant, entry, call);
+      return await attempts.make(entry);
     } catch (error) {
-      if (entry.fallback === undefined || !isCircuitOpen(error)) throw error;
+      if (entry.fallback === undefined || !isCircuitOpen(error)) throw attempts.honest(error);
       listener.fellBack(call, entry.fallback.name);
-      return attempt(tenant, entry.fallback, call);
+      return await attempts.make(entry.fallback).catch((failure: unknown) => {
+        throw attempts.honest(failure);
+      });
     }
   };
 }
 
-function attempt(servers: TenantServers, entry: ServerEntry, call: Call): Promise<Answer> {
-  const guard = call.repeatable ? entry.guard.repeatable : entry.guard.once;
-  const upstream = servers.upstream(entry.name);
-  if (upstream === undefined) throw new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' });
-  return guard.execute(({ signal }) => upstream.request(call.method, call.params, { signal, notify: call.notify }), {
-    signal: call.signal,
-  });
+/** The attempts at one call. */
+class Attempts {
+  readonly #servers: TenantServers;
+  readonly #call: Call;
+  #perhapsCarriedOut = false;
+
+  constructor(servers: TenantServers, call: Call) {
+    this.#servers = servers;
+    this.#call = call;
+  }
+
+  async make(entry: ServerEntry): Promise<Answer> {
+    const { repeatable, method, params, notify, signal } = this.#call;
+    const guard = repeatable ? entry.guard.repeatable : entry.guard.once;
+    const upstream = this.#servers.upstream(entry.name);
+    if (upstream === undefined) throw new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' });
+    const attempt = async (context: { readonly signal: AbortSignal }) => {
+      try {
+        return await upstream.request(method, params, { signal: context.signal, notify });
+      } catch (error) {
+        this.#perhapsCarriedOut ||= !certainlyNotCarriedOut(error);
+        throw error;
+      }
+    };
+    const answer = await this.#servers.untilClosed(signal, (either) => guard.execute(attempt, { signal: either }));
+    this.#servers.answered(entry.name);
+    return answer;
+  }
+
+  /** The last error, which says that nothing was carried out only if that is so of every attempt. */
+  honest(error: unknown): unknown {
+    if (!this.#perhapsCarriedOut || !certainlyNotCarriedOut(error)) return error;
+    const { message, retryAfterMs } = toRefusal(error);
+    const problem = `may have carried out an earlier attempt; the last one failed: ${message}`;
+    return new UpstreamError(this.#call.server, problem, { carriedOut: 'perhaps', retryAfterMs, cause: error });
+  }
 }
 
 function isCircuitOpen(error: unknown): boolean {

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from './json-rpc.ts';
+import { isObject, type JsonObject, type RpcError, rpcCode } from './json-rpc.ts';
 import { UpstreamError } from './upstream-error.ts';
 import type { Connection } from './wire/legacy-client.ts';
 
@@ -23,12 +23,20 @@ const lists = [
   { member: 'prompts', method: 'prompts/list', capability: 'prompts', key: 'name' },
 ] as const;
 
-/** Asks a server for everything that it says it has. */
-export async function loadCatalog(server: string, connection: Connection, signal: AbortSignal): Promise<ServerCatalog> {
+/** Asks a server for everything that it says it has. A list that it fails to give is as it was known. */
+export async function loadCatalog(
+  server: string,
+  connection: Connection,
+  signal: AbortSignal,
+  known: ServerCatalog = emptyCatalog,
+): Promise<ServerCatalog> {
   const { capabilities } = connection.description;
   const loaded = await Promise.all(
     lists.map(async ({ member, method, capability, key }) => {
-      const entries = capabilities[capability] === undefined ? [] : await allPages(server, connection, { member, method, key, signal });
+      const entries =
+        capabilities[capability] === undefined
+          ? []
+          : await allPages(server, connection, { member, method, key, signal, known: known[member] });
       return [member, entries] as const;
     }),
   );
@@ -38,23 +46,34 @@ export async function loadCatalog(server: string, connection: Connection, signal
 async function allPages(
   server: string,
   connection: Connection,
-  { member, method, key, signal }: { member: string; method: string; key: string; signal: AbortSignal },
+  {
+    member,
+    method,
+    key,
+    signal,
+    known,
+  }: { member: string; method: string; key: string; signal: AbortSignal; known: readonly JsonObject[] },
 ): Promise<readonly JsonObject[]> {
   const entries: JsonObject[] = [];
   const seen = new Set<unknown>();
   let cursor: unknown;
   do {
     const answer = await connection.request(method, cursor === undefined ? {} : { cursor }, { signal, notify: () => {} });
-    // a server may have resources and no templates
-    if ('error' in answer) return entries;
+    if ('error' in answer) return unlisted(answer.error, known);
     const page = answer.result[member];
     if (!Array.isArray(page)) throw broken(server, `answered ${method} without a list '${member}'`);
     entries.push(...page.filter((entry) => isObject(entry) && typeof entry[key] === 'string'));
     seen.add(cursor);
     cursor = answer.result['nextCursor'];
-    if (entries.length > mostEntries || (cursor !== undefined && seen.has(cursor))) throw broken(server, `answers ${method} without end`);
+    if (entries.length > mostEntries || seen.size > mostEntries || (cursor !== undefined && seen.has(cursor)))
+      throw broken(server, `answers ${method} without end`);
   } while (cursor !== undefined);
   return entries;
+}
+
+/** A server may have resources and no templates; any other error leaves what was known. */
+function unlisted({ code }: RpcError, known: readonly JsonObject[]): readonly JsonObject[] {
+  return code === rpcCode.methodNotFound ? [] : known;
 }
 
 function broken(server: string, problem: string): UpstreamError {

@@ -44,6 +44,8 @@ interface Lane {
   catalog: ServerCatalog | undefined;
   /** The loading under way. */
   loading: Promise<void> | undefined;
+  /** The catalogue may have changed since it was asked for. */
+  stale: boolean;
 }
 
 /** The servers as one tenant sees them: conversations and catalogues of its own. */
@@ -54,6 +56,7 @@ export class TenantServers {
   readonly #listener: ServersListener;
   readonly #listMs: number;
   readonly #closing = new AbortController();
+  readonly #running = new Set<AbortController>();
   readonly #away = new Set<string>();
   #catalog: Catalog | undefined;
 
@@ -62,7 +65,9 @@ export class TenantServers {
     this.#listener = listener;
     this.#listMs = times.listMs;
     const open = (entry: ServerEntry) => new Upstream(entry.name, entry.connect(tenant), times.connectMs, this.#upstreamListener(entry));
-    this.#lanes = new Map(entries.map((entry) => [entry.name, { entry, upstream: open(entry), catalog: undefined, loading: undefined }]));
+    this.#lanes = new Map(
+      entries.map((entry) => [entry.name, { entry, upstream: open(entry), catalog: undefined, loading: undefined, stale: false }]),
+    );
     this.#fallbacks = new Map(entries.flatMap(({ fallback }) => (fallback === undefined ? [] : [[fallback.name, open(fallback)]])));
   }
 
@@ -102,14 +107,37 @@ export class TenantServers {
     return this.known;
   }
 
+  /** Asks a server that has just answered for the catalogue that it could not be asked for before. */
+  answered(name: string): void {
+    const lane = this.#lanes.get(name);
+    if (lane?.stale === true) void this.#load(lane);
+  }
+
+  /** Runs `fn` under a signal that is aborted with `signal`, or when these servers are closed. */
+  async untilClosed<T>(signal: AbortSignal, fn: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#closing.signal.throwIfAborted();
+    signal.throwIfAborted();
+    const running = new AbortController();
+    const onAbort = () => running.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#running.add(running);
+    try {
+      return await fn(running.signal);
+    } finally {
+      this.#running.delete(running);
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
   /** Servers of which nothing is known. */
   get missing(): readonly string[] {
     return [...this.#lanes.values()].filter(({ catalog }) => catalog === undefined).map(({ entry }) => entry.name);
   }
 
-  /** Ends all conversations. */
+  /** Ends all calls and conversations. */
   async close(): Promise<void> {
     this.#closing.abort(new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' }));
+    for (const running of this.#running) running.abort(this.#closing.signal.reason);
     await Promise.all([...this.#lanes.values()].map(({ upstream }) => upstream.close()));
     await Promise.all([...this.#fallbacks.values()].map((upstream) => upstream.close()));
   }
@@ -118,18 +146,26 @@ export class TenantServers {
   #load(lane: Lane): Promise<void> {
     lane.loading ??= lane.entry.guard.repeatable
       .execute(async ({ signal }) => this.#refresh(lane, await lane.upstream.connection(signal), signal), {
-        signal: new AbortController().signal,
+        signal: this.#closing.signal,
       })
-      .catch(() => {})
-      .finally(() => {
+      .then(
+        () => lane.stale,
+        () => {
+          lane.stale = true;
+          return false;
+        },
+      )
+      .then((changedMeanwhile) => {
         lane.loading = undefined;
+        if (changedMeanwhile) void this.#load(lane);
       });
     return lane.loading;
   }
 
   async #refresh(lane: Lane, connection: Connection, signal: AbortSignal): Promise<void> {
-    const catalog = await loadCatalog(lane.entry.name, connection, signal);
+    lane.stale = false;
     const before = lane.catalog;
+    const catalog = await loadCatalog(lane.entry.name, connection, signal, before);
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(catalog)) return;
     lane.catalog = catalog;
     this.#catalog = undefined;
@@ -139,7 +175,9 @@ export class TenantServers {
   #upstreamListener(entry: ServerEntry): UpstreamListener {
     const reload = () => {
       const lane = this.#lanes.get(entry.name);
-      if (lane !== undefined && lane.loading === undefined) void this.#load(lane);
+      if (lane === undefined) return;
+      lane.stale = true;
+      void this.#load(lane);
     };
     return {
       connected: () => {

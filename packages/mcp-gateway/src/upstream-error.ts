@@ -39,6 +39,13 @@ export class SessionExpiredError extends UpstreamError {
   }
 }
 
+/** Nobody takes calls there; the call was not sent. */
+export class UnreachableError extends UpstreamError {
+  constructor(server: string, problem: string, cause?: unknown) {
+    super(server, problem, { carriedOut: 'no', cause });
+  }
+}
+
 /** Whether a call that ended with `error` was certainly not carried out: refused before it was sent, or by the server's own word. */
 export function certainlyNotCarriedOut(error: unknown): boolean {
   if (error instanceof UpstreamError) return error.carriedOut === 'no';

@@ -1,5 +1,5 @@
 import type { Answer, JsonObject, RpcNotification } from './json-rpc.ts';
-import { SessionExpiredError, UpstreamError } from './upstream-error.ts';
+import { SessionExpiredError, UnreachableError, UpstreamError } from './upstream-error.ts';
 import type { Connection, ConnectionListener, RequestOptions } from './wire/legacy-client.ts';
 import type { FrameProblem } from './wire/pipe.ts';
 
@@ -16,14 +16,22 @@ export interface UpstreamListener {
   problem(problem: FrameProblem): void;
 }
 
+/** A conversation and how many requests are under way in it. */
+interface Conversation {
+  readonly connection: Connection;
+  running: number;
+}
+
 /** One server as one tenant sees it: connects when it is first needed and again after it was lost. */
 export class Upstream {
   readonly name: string;
   readonly #connect: Connect;
   readonly #connectMs: number;
   readonly #listener: UpstreamListener;
-  #connection: Connection | undefined;
-  #connecting: Promise<Connection> | undefined;
+  #current: Conversation | undefined;
+  #connecting: Promise<Conversation> | undefined;
+  /** Conversations in which nothing more is asked, kept for the answers that they still owe. */
+  readonly #retired = new Set<Conversation>();
   readonly #closing = new AbortController();
 
   constructor(name: string, connect: Connect, connectMs: number, listener: UpstreamListener) {
@@ -35,35 +43,51 @@ export class Upstream {
 
   /** The open conversation, or a new one. An abort ends the wait, not the connecting, which others may wait for. */
   async connection(signal: AbortSignal): Promise<Connection> {
-    if (this.#connection !== undefined) return this.#connection;
-    this.#connecting ??= this.#open();
-    return orAborted(this.#connecting, signal);
+    return (await this.#conversation(signal)).connection;
   }
 
   /**
    * Carries one request out. A session that the server has forgotten is opened again, once.
    */
   async request(method: string, params: JsonObject, options: RequestOptions): Promise<Answer> {
-    const connection = await this.connection(options.signal);
     try {
-      return await connection.request(method, params, options);
+      return await this.#ask(method, params, options);
     } catch (error) {
-      this.#forgetIfUseless(connection, error);
       if (!(error instanceof SessionExpiredError)) throw error;
     }
-    return (await this.connection(options.signal)).request(method, params, options);
+    return this.#ask(method, params, options);
   }
 
   async close(): Promise<void> {
     this.#closing.abort(new UpstreamError(this.name, 'was disconnected', { carriedOut: 'no' }));
-    const connection = this.#connection ?? (await this.#connecting?.catch(() => undefined));
-    this.#connection = undefined;
-    await connection?.close();
+    const current = this.#current ?? (await this.#connecting?.catch(() => undefined));
+    this.#current = undefined;
+    await Promise.all([current, ...this.#retired].map((conversation) => conversation?.connection.close()));
   }
 
-  async #open(): Promise<Connection> {
+  async #conversation(signal: AbortSignal): Promise<Conversation> {
+    if (this.#current !== undefined) return this.#current;
+    this.#connecting ??= this.#open();
+    return orAborted(this.#connecting, signal);
+  }
+
+  async #ask(method: string, params: JsonObject, options: RequestOptions): Promise<Answer> {
+    const conversation = await this.#conversation(options.signal);
+    conversation.running += 1;
+    try {
+      return await conversation.connection.request(method, params, options);
+    } catch (error) {
+      if (error instanceof SessionExpiredError || error instanceof UnreachableError) this.#retire(conversation, error);
+      throw error;
+    } finally {
+      conversation.running -= 1;
+      this.#endIfIdle(conversation);
+    }
+  }
+
+  async #open(): Promise<Conversation> {
     const lost = (error: UpstreamError) => {
-      this.#connection = undefined;
+      this.#current = undefined;
       this.#listener.lost(error);
     };
     const limit = new UpstreamError(this.name, `did not answer the handshake within ${this.#connectMs} ms`, { carriedOut: 'no' });
@@ -75,9 +99,9 @@ export class Upstream {
       this.#closing.signal.throwIfAborted();
       const { notification, problem } = this.#listener;
       const connection = await this.#connect({ notification, problem, closed: lost }, deadline.signal);
-      this.#connection = connection;
+      this.#current = { connection, running: 0 };
       this.#listener.connected(connection);
-      return connection;
+      return this.#current;
     } catch (error) {
       const unreachable = beforeAnyCall(this.name, error);
       if (unreachable instanceof UpstreamError) this.#listener.lost(unreachable);
@@ -90,12 +114,16 @@ export class Upstream {
   }
 
   /** A forgotten session and a server that cannot be reached end the conversation, though nothing has said so. */
-  #forgetIfUseless(connection: Connection, error: unknown): void {
-    const useless = error instanceof UpstreamError && error.carriedOut === 'no' && error.retryAfterMs === undefined;
-    if (!useless || this.#connection !== connection) return;
-    this.#connection = undefined;
-    if (!(error instanceof SessionExpiredError)) this.#listener.lost(error);
-    connection.close().catch(() => {});
+  #retire(conversation: Conversation, error: UpstreamError): void {
+    if (this.#current !== conversation) return;
+    this.#current = undefined;
+    this.#retired.add(conversation);
+    if (error instanceof UnreachableError) this.#listener.lost(error);
+  }
+
+  #endIfIdle(conversation: Conversation): void {
+    if (conversation.running > 0 || !this.#retired.delete(conversation)) return;
+    conversation.connection.close().catch(() => {}); // the server has forgotten it already
   }
 }
 

@@ -25,7 +25,7 @@ export async function gatewayOver(mcpServers: GatewayConfig['mcpServers'], rest:
 
 /** Calls a tool for the one principal of a gateway without tokens; rejects with what refused it. */
 export function call(gateway: Gateway, name: string, args: Record<string, unknown> = {}, signal?: AbortSignal): Promise<Answer> {
-  return gateway.callTool(anonymous, name, args, signal);
+  return gateway.callTool(anonymous, name, args, signal === undefined ? {} : { signal });
 }
 
 /** The text of a tool's answer; fails for any other answer. */

@@ -2,7 +2,7 @@ import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type In
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { createParser } from 'eventsource-parser';
 import { classify, type RpcMessage } from '../json-rpc.ts';
-import { SessionExpiredError, UpstreamError } from '../upstream-error.ts';
+import { SessionExpiredError, UnreachableError, UpstreamError } from '../upstream-error.ts';
 import { sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
 
@@ -161,13 +161,12 @@ export class HttpPipe implements Pipe {
   }
 
   #unreachable(cause: NodeJS.ErrnoException): UpstreamError {
+    const problem = `cannot be reached: ${cause.message || cause.code}`;
     const beforeSending = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNABORTED'].includes(
       cause.code ?? '',
     );
-    return new UpstreamError(this.#server, `cannot be reached: ${cause.message || cause.code}`, {
-      carriedOut: beforeSending ? 'no' : 'perhaps',
-      cause,
-    });
+    if (beforeSending) return new UnreachableError(this.#server, problem, cause);
+    return new UpstreamError(this.#server, problem, { carriedOut: 'perhaps', cause });
   }
 }
 

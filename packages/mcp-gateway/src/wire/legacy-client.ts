@@ -8,7 +8,7 @@ import {
   type RpcRequest,
   rpcCode,
 } from '../json-rpc.ts';
-import { UpstreamError } from '../upstream-error.ts';
+import { UnreachableError, UpstreamError } from '../upstream-error.ts';
 import type { FrameProblem, Pipe } from './pipe.ts';
 
 /** The revisions of the protocol that begin with `initialize`, newest first. */
@@ -116,13 +116,12 @@ class LegacyClient implements Connection {
       ...(typeof instructions === 'string' && { instructions }),
     };
     this.#pipe.negotiated(protocolVersion);
-    await this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/initialized' });
+    await this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/initialized' }, signal);
   }
 
   request(method: string, params: JsonObject, { signal, notify }: RequestOptions): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (this.#ended !== undefined)
-        return reject(new UpstreamError(this.#server, 'has gone away', { carriedOut: 'no', cause: this.#ended }));
+      if (this.#ended !== undefined) return reject(new UnreachableError(this.#server, 'has gone away', this.#ended));
       this.#lastId += 1;
       const id = this.#lastId;
       const end = () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { classify, type RpcMessage } from '../json-rpc.ts';
-import { UpstreamError } from '../upstream-error.ts';
+import { UnreachableError, UpstreamError } from '../upstream-error.ts';
 import { Lines, sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
 
@@ -86,7 +86,7 @@ export class StdioPipe implements Pipe {
   send(message: RpcMessage): Promise<'sent'> {
     return new Promise((resolve, reject) => {
       const input = this.#child?.stdin;
-      const fail = () => reject(new UpstreamError(this.#server, 'does not run', { carriedOut: 'no' }));
+      const fail = () => reject(new UnreachableError(this.#server, 'does not run'));
       if (!input?.writable) return fail();
       input.write(`${JSON.stringify(message)}\n`, (error) => (error ? fail() : resolve('sent')));
     });
