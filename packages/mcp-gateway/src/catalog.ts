@@ -30,7 +30,7 @@ export class Catalog {
   readonly #tools = new Map<string, Located>();
   readonly #prompts = new Map<string, Located>();
   readonly #resources = new Map<string, Located>();
-  readonly #templates: { readonly pattern: RegExp; readonly located: Located }[] = [];
+  readonly #templates: { readonly fits: (uri: string) => boolean; readonly located: Located }[] = [];
   readonly view: CatalogView;
   /** Names that two servers offer: `[name, server that has it, server that does not]`. */
   readonly collisions: readonly (readonly [string, string, string])[];
@@ -56,7 +56,7 @@ export class Catalog {
       resourceTemplates: addressed(templates, 'resourceTemplates', 'uriTemplate'),
       prompts: named(this.#prompts, 'prompts'),
     };
-    for (const [template, located] of templates) this.#templates.push({ pattern: patternOf(template), located });
+    for (const [template, located] of templates) this.#templates.push({ fits: expandsTo(template), located });
     this.collisions = collisions;
   }
 
@@ -70,7 +70,7 @@ export class Catalog {
 
   /** The server that lists the resource, or else one whose template the address fits. */
   resource(uri: string): Located | undefined {
-    const located = this.#resources.get(uri) ?? this.#templates.find(({ pattern }) => pattern.test(uri))?.located;
+    const located = this.#resources.get(uri) ?? this.#templates.find(({ fits }) => fits(uri))?.located;
     return located && { ...located, name: uri };
   }
 
@@ -87,11 +87,35 @@ function claim(where: Map<string, Located>, name: string, located: Located, coll
   return holder === undefined;
 }
 
-/** What an RFC 6570 template can expand to: `{name}` stands for one segment, `{+name}` and the like for any text. */
-function patternOf(template: string): RegExp {
-  const parts = template.split(/(\{[^{}]*\})/).map((part) => {
-    if (!/^\{.*\}$/.test(part)) return part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-    return /^\{[+#/?&;.]/.test(part) ? '.*' : '[^/?#]*';
-  });
-  return new RegExp(`^${parts.join('')}$`);
+/** The longest address that is compared with templates. */
+const longestAddress = 8_192;
+
+/**
+ * Whether an address may be an expansion of an RFC 6570 template: `{name}` stands for text within one segment, `{+name}` and the
+ * like for any text. Not a regular expression, because templates are a server's and addresses a client's: this one's time is
+ * bounded by the product of their lengths.
+ */
+function expandsTo(template: string): (uri: string) => boolean {
+  const parts = template.split(/(\{[^{}]*\})/);
+  return (uri) => {
+    if (uri.length > longestAddress) return false;
+    let ends: ReadonlySet<number> = new Set([0]);
+    for (const part of parts) ends = /^\{.*\}$/.test(part) ? expansions(uri, ends, /^\{[+#/?&;.]/.test(part)) : literals(uri, ends, part);
+    return ends.has(uri.length);
+  };
+}
+
+function literals(uri: string, starts: ReadonlySet<number>, text: string): ReadonlySet<number> {
+  return new Set([...starts].filter((start) => uri.startsWith(text, start)).map((start) => start + text.length));
+}
+
+function expansions(uri: string, starts: ReadonlySet<number>, anyText: boolean): ReadonlySet<number> {
+  const ends = new Set<number>();
+  let open = false;
+  for (let at = 0; at <= uri.length; at += 1) {
+    open ||= starts.has(at);
+    if (open) ends.add(at);
+    if (!anyText && '/?#'.includes(uri.charAt(at))) open = false;
+  }
+  return ends;
 }

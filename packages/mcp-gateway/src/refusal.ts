@@ -76,9 +76,9 @@ export function asToolResult(refusal: Refusal): JsonObject {
 }
 
 /** A refused request other than a tool call as a JSON-RPC error. */
-export function asRpcError(refusal: Refusal): Answer {
+export function asRpcError(refusal: Refusal, unknownName: number = rpcCode.invalidParams): Answer {
   const { code, status, message, retryAfterMs } = refusal;
-  const rpc = code === 'ERR_UNKNOWN_NAME' ? rpcCode.invalidParams : rpcCode.internalError;
+  const rpc = code === 'ERR_UNKNOWN_NAME' ? unknownName : rpcCode.internalError;
   return { error: { code: rpc, message, data: { code, status, ...(retryAfterMs !== undefined && { retryAfterMs }) } } };
 }
 

@@ -79,7 +79,7 @@ export class Router {
       // a tool that does not exist is the client's mistake, not news for a model
       return request.method === 'tools/call' && refusal.code !== 'ERR_UNKNOWN_NAME'
         ? { result: asToolResult(refusal) }
-        : asRpcError(refusal);
+        : asRpcError(refusal, request.method === 'resources/read' ? rpcCode.resourceNotFound : rpcCode.invalidParams);
     }
   }
 
