@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { arch, cpus, loadavg, platform } from 'node:os';
 
 /** Where figures were measured. */
@@ -26,15 +25,12 @@ export function load(): number {
   return Number((loadavg()[0] ?? 0).toFixed(2));
 }
 
-/** The installed version of each rival. */
-export function rivalVersions(): Record<string, string> {
-  const require = createRequire(import.meta.url);
-  const { devDependencies } = require('./package.json') as { devDependencies: Record<string, string> };
-  const rivals = Object.keys(devDependencies).filter((name) => !name.startsWith('@tidegate/'));
-  return Object.fromEntries(rivals.map((name) => [name, installedVersion(name)]));
-}
-
-function installedVersion(name: string): string {
-  const manifest = new URL(`node_modules/${name}/package.json`, import.meta.url);
-  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+/** The installed versions of libraries. */
+export function versionsOf(names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    names.map((name) => {
+      const manifest = new URL(`node_modules/${name}/package.json`, import.meta.url);
+      return [name, (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version];
+    }),
+  );
 }

@@ -1,20 +1,21 @@
 import { type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'tsup';
 import { must, pnpm } from '../tests/command.ts';
-import { load, type Machine, machine, rivalVersions } from './machine.ts';
+import { load, type Machine, machine, versionsOf } from './machine.ts';
 import { type Measured, markdown, plain, type Table, together } from './report.ts';
+import { record } from './results.ts';
 
-/** What each question needs built. */
-const questions: Readonly<Record<string, string>> = {
-  'circuit-breaker': '@tidegate/circuit-breaker',
-  'rate-limit': '@tidegate/rate-limit',
-  'million-keys': '@tidegate/rate-limit',
-  gateway: '@tidegate/mcp-gateway...',
+/** What is measured for each question, as pnpm selects packages, and beside whom. */
+const questions: Readonly<Record<string, { readonly ours: string; readonly rivals: readonly string[] }>> = {
+  'circuit-breaker': { ours: '@tidegate/circuit-breaker', rivals: ['cockatiel', 'opossum'] },
+  'rate-limit': { ours: '@tidegate/rate-limit', rivals: ['limiter', 'rate-limiter-flexible'] },
+  'million-keys': { ours: '@tidegate/rate-limit', rivals: ['limiter', 'rate-limiter-flexible'] },
+  gateway: { ours: '@tidegate/mcp-gateway...', rivals: [] },
 };
 
 /** Processes a question: what one process happens to be compiled to is not what the next one is. */
@@ -53,7 +54,7 @@ if (unknown !== undefined) {
 
 /** Builds what users run, and the questions as plain JavaScript beside it: no loader, no source conditions. */
 async function buildAll(asked: readonly string[]): Promise<void> {
-  const filters = [...new Set(asked.map((question) => questions[question] as string))].flatMap((name) => ['--filter', name]);
+  const filters = [...new Set(asked.map((question) => questions[question]?.ours as string))].flatMap((name) => ['--filter', name]);
   console.log('building: the packages are measured as they are published, from their dist, by plain node');
   const [command, args] = pnpm([...filters, 'run', 'build']);
   await must(command, args, { cwd: root });
@@ -78,13 +79,12 @@ async function answer(question: string): Promise<void> {
     machine: machine(),
     loadBefore,
     loadAfter: load(),
-    rivals: rivalVersions(),
+    rivals: versionsOf(questions[question]?.rivals ?? []),
     tables: together(runs),
   };
   console.log(`\n${question}: ${circumstances(result)}`);
   for (const table of result.tables) console.log(`\n${plain(table)}`);
-  mkdirSync(`${here}results`, { recursive: true });
-  writeFileSync(`${here}results/${question}.json`, `${JSON.stringify(result, undefined, 1)}\n`);
+  await record(question, result);
   writeFileSync(page, withTables(readFileSync(page, 'utf8'), result));
 }
 
@@ -104,8 +104,9 @@ async function measured(question: string, profile?: string): Promise<Measured[]>
 /** The line under which figures mean something. */
 function circumstances({ machine: { cpu, cores, node, system }, loadBefore, loadAfter, rivals, tables }: Result): string {
   const rounds = tables[0]?.rows[0]?.runs.map((run) => run.length).join(' + ') ?? '';
-  const versions = Object.entries(rivals).map(([name, version]) => `${name} ${version}`);
-  return `${cpu}, ${cores} cores, ${system}, Node ${node}; load average ${loadBefore} before and ${loadAfter} after; ${rounds} rounds in ${processes} processes; ${versions.join(', ')}`;
+  const versions = Object.entries(rivals).map(([name, version]) => `; ${name} ${version}`);
+  const where = `${cpu}, ${cores} cores, ${system}, Node ${node}`;
+  return `${where}; load average ${loadBefore} before and ${loadAfter} after; ${rounds} rounds in ${processes} processes${versions.join('')}`;
 }
 
 /** The page with the tables of one question written anew between their marks. */

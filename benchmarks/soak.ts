@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startVitest } from 'vitest/node';
 import { load, machine } from './machine.ts';
+import { record } from './results.ts';
 
 // Runs the property tests of the packages a hundred times as long as an ordinary run does: `soak [package…] [--seed n]`.
 
@@ -48,12 +49,12 @@ async function soak(names: readonly string[]): Promise<void> {
       file: module.relativeModuleId,
       property: test.fullName,
       state: test.result().state,
+      ...(test.result().state === 'failed' && { errors: test.result().errors?.map(({ message }) => message) }),
       seconds: Math.round((test.diagnostic()?.duration ?? 0) / 100) / 10,
     })),
   );
   await vitest.close();
   if (properties.length === 0) throw new Error('soak: no property was tried');
   const result = { packages: names, times, seed, machine: machine(), loadBefore, loadAfter: load(), properties };
-  mkdirSync(`${root}benchmarks/results`, { recursive: true });
-  writeFileSync(`${root}benchmarks/results/soak.json`, `${JSON.stringify(result, undefined, 1)}\n`);
+  await record('soak', result);
 }
