@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** What a fixture speaks: the sessions of 2025-11-25 alone, the requests of 2026-07-28 alone, or whichever it is spoken to in. */
+export type FixtureEra = 'legacy' | 'modern' | 'both';
+
+export interface HttpFixtureProcess extends AsyncDisposable {
+  /** Where it listens on the loopback address. */
+  readonly url: string;
+  readonly pid: number;
+}
+
+const main = fileURLToPath(new URL('./fixture/main.ts', import.meta.url));
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+
+/** A command line of the fixture over stdio; who starts it ends it. */
+export function stdioFixtureCommand(era: FixtureEra): { command: string; args: string[] } {
+  return { command: process.execPath, args: ['--import', tsx, main, '--era', era, '--stdio'] };
+}
+
+/** Starts the fixture over streamable HTTP; disposing ends the process. */
+export async function startHttpFixture(era: FixtureEra): Promise<HttpFixtureProcess> {
+  const child = spawn(process.execPath, ['--import', tsx, main, '--era', era, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exit = once(child, 'exit');
+  const early = exit.then(([code, signal]) => Promise.reject(new Error(`the fixture ended before it listened: ${code ?? signal}`)));
+  early.catch(() => {});
+  const [url] = (await Promise.race([once(createInterface(child.stdout), 'line'), early])) as [string];
+  return {
+    url,
+    pid: child.pid as number,
+    [Symbol.asyncDispose]: async () => {
+      child.kill('SIGKILL');
+      await exit;
+    },
+  };
+}
