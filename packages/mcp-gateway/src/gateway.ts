@@ -128,6 +128,7 @@ export class Gateway {
 
   async #close(): Promise<void> {
     this.#mcp.close();
+    for (const endpoint of this.#stdio) endpoint.close();
     await Promise.all([...this.#tenants.values()].map((servers) => servers.close()));
     await this.#parts.onClose();
   }

@@ -1,6 +1,6 @@
 import type { Access } from './access.ts';
 import type { Answer, Principal } from './call.ts';
-import { isObject, type JsonObject, rpcCode } from './json-rpc.ts';
+import { deeperThan, isObject, type JsonObject, mostDepth, rpcCode } from './json-rpc.ts';
 import type { Metrics } from './metrics.ts';
 import { asProblem, type Refusal, RefusedError, seconds, toRefusal } from './refusal.ts';
 import { InvalidParams, type Router } from './router.ts';
@@ -68,7 +68,7 @@ function segment(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
   } catch {
-    throw new RefusedError({ code: 'ERR_BAD_REQUEST', status: 400, message: `'${encoded}' is not percent-encoded text` });
+    throw badRequest(400, `'${encoded}' is not percent-encoded text`);
   }
 }
 
@@ -84,9 +84,7 @@ async function metricsText(metrics: Metrics, reply: HttpReply, principal: Princi
 }
 
 async function callTool(router: Router, request: HttpRequest, reply: HttpReply, principal: Principal, name: string): Promise<void> {
-  const given = await readArguments(request);
-  if (typeof given === 'string') return sendProblem(reply, { status: 400, code: 'ERR_BAD_REQUEST', message: given });
-  const params = { name, arguments: given };
+  const params = { name, arguments: await readArguments(request) };
   const answer = await router
     .callTool({ principal, params, signal: new AbortController().signal, notify: () => {} })
     .catch((error): Answer => {
@@ -99,18 +97,27 @@ async function callTool(router: Router, request: HttpRequest, reply: HttpReply, 
   throw new RefusedError({ code: 'ERR_UPSTREAM_ERROR', message, details: { rpcCode: code }, status });
 }
 
-async function readArguments(request: HttpRequest): Promise<JsonObject | string> {
+async function readArguments(request: HttpRequest): Promise<JsonObject> {
+  let value: unknown;
   try {
     const text = await request.body(largestMessage);
-    const value: unknown = text.trim() === '' ? {} : JSON.parse(text);
-    return isObject(value) ? value : 'the body must be a JSON object: the arguments of the tool';
+    value = text.trim() === '' ? {} : JSON.parse(text);
   } catch (error) {
-    return error instanceof BodyTooLarge ? error.message : 'the body is not JSON';
+    throw error instanceof BodyTooLarge ? badRequest(413, error.message) : badRequest(400, 'the body is not JSON');
   }
+  if (!isObject(value)) throw badRequest(400, 'the body must be a JSON object: the arguments of the tool');
+  if (deeperThan(mostDepth, value)) throw badRequest(400, `the body is nested more than ${mostDepth} levels deep`);
+  return value;
+}
+
+function badRequest(status: 400 | 413, message: string): RefusedError {
+  return new RefusedError({ code: 'ERR_BAD_REQUEST', status, message });
 }
 
 function sendProblem(reply: HttpReply, refusal: Refusal, headers: Readonly<Record<string, string>> = {}): void {
   const { status, retryAfterMs } = refusal;
   const retry = retryAfterMs === undefined ? {} : { 'retry-after': String(seconds(retryAfterMs)) };
-  reply.send(status, { 'content-type': 'application/problem+json', ...retry, ...headers }, JSON.stringify(asProblem(refusal)));
+  // what is left of a body that is too large is not read
+  const end = status === 413 ? { connection: 'close' } : {};
+  reply.send(status, { 'content-type': 'application/problem+json', ...retry, ...end, ...headers }, JSON.stringify(asProblem(refusal)));
 }

@@ -76,9 +76,10 @@ export const rpcCode = {
 } as const;
 
 /** How deep a message may be nested: reading has no bound of its own, writing what was read does. */
-const mostDepth = 500;
+export const mostDepth = 500;
 
-function deeperThan(levels: number, value: unknown): boolean {
+/** Whether a value has more than so many objects and arrays within each other. */
+export function deeperThan(levels: number, value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;
   return levels === 0 || Object.values(value).some((member) => deeperThan(levels - 1, member));
 }

@@ -6,8 +6,10 @@ type Level = 'info' | 'warn' | 'error';
 /** Writes one line an event to stderr: text on a terminal, JSON elsewhere. */
 export function stderrLogger(stream: NodeJS.WriteStream = process.stderr): Logger {
   const write = (level: Level, message: string, fields: object = {}) => {
-    const time = new Date().toISOString();
-    const line = stream.isTTY ? `${time.slice(11, 23)} ${level.padEnd(5)} ${message}` : JSON.stringify({ time, level, message, ...fields });
+    const own = { time: new Date().toISOString(), level, message };
+    // servers have a say in messages; none of them may steer a terminal
+    const text = `${own.time.slice(11, 23)} ${level.padEnd(5)} ${message.replaceAll(/\p{Cc}/gu, '?')}`;
+    const line = stream.isTTY ? text : JSON.stringify({ ...own, ...fields, ...own });
     stream.write(`${line}\n`);
   };
   return {
@@ -28,8 +30,12 @@ export function logEvents(gateway: Gateway, logger: Logger): void {
     logger[level](`circuit of '${event.server}' is ${event.to} (${event.reason})`, { event: 'circuit', ...event });
   });
   gateway.on('fallback', (event) => logger.info(`'${event.name}' went to ${event.fallback}`, { event: 'fallback', ...named(event) }));
-  gateway.on('budget', (event) =>
-    logger.warn(`budget '${event.budget}' is ${event.level}: ${event.spentUsd} of ${event.limitUsd} USD`, { event: 'budget', ...event }),
+  gateway.on('budget', ({ level, ...event }) =>
+    logger.warn(`budget '${event.budget}' is ${level}: ${event.spentUsd} of ${event.limitUsd} USD`, {
+      event: 'budget',
+      budgetLevel: level,
+      ...event,
+    }),
   );
   gateway.on('frame', (event) => logger.warn(`server '${event.server}' ${event.problem}`, { event: 'frame', ...event }));
   gateway.on('collision', (event) =>

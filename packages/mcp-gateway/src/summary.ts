@@ -35,9 +35,10 @@ interface Row {
   refused: number;
 }
 
-/** Addresses of resources are without number; a server's resources are counted under one name. */
+/** Addresses of resources are without number; a server's resources are counted under one name, and so are its completions. */
 export function countedName({ kind, name, server }: Pick<CallEvent, 'kind' | 'name' | 'server'>): string {
-  return kind === 'resource' ? `${server} (resources)` : name;
+  if (kind === 'resource') return `${server} (resources)`;
+  return kind === 'completion' ? `${server} (completions)` : name;
 }
 
 /** Listens to a gateway and adds up its calls. */

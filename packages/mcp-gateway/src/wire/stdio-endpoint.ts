@@ -13,6 +13,7 @@ export class StdioEndpoint {
   readonly #describe: () => GatewayDescription;
   readonly #output: Writable;
   #session: LegacySession | undefined;
+  #input: Readable | undefined;
 
   constructor(router: Router, principal: Principal, describe: () => GatewayDescription, output: Writable) {
     this.#router = router;
@@ -21,15 +22,26 @@ export class StdioEndpoint {
     this.#output = output;
   }
 
-  /** Reads until the client closes its end. */
+  /** Reads until the client closes its end or breaks off. */
   async serve(input: Readable): Promise<void> {
     const lines = new Lines(
       largestMessage,
       (line) => this.#receive(line),
       ({ problem }) => this.#write(respond(null, { error: { code: rpcCode.invalidRequest, message: `the client ${problem}` } })),
     );
-    for await (const chunk of input) lines.push(chunk as Buffer);
+    this.#input = input;
+    this.#output.on('error', () => this.close());
+    try {
+      for await (const chunk of input) lines.push(chunk as Buffer);
+    } catch {
+      // a client that breaks off has ended too
+    }
     this.#session?.close();
+  }
+
+  /** Reads no further. */
+  close(): void {
+    this.#input?.destroy();
   }
 
   /** Tells the client. */
