@@ -1,6 +1,8 @@
-import { type HttpFixture, httpFixture, stdioFixture } from '@tidegate/test-kit';
+import { type HttpFixture, httpFixture, stdioFixture, tempDir } from '@tidegate/test-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Access, type AccessOptions, isLoopback } from '../src/access.ts';
+import { createGateway } from '../src/index.ts';
+import { serve } from '../src/node.ts';
 import { exchange, posted, RawClient } from './raw-http.ts';
 import { bearer, type ServedGateway, serveGateway } from './served-gateway.ts';
 
@@ -116,6 +118,25 @@ describe('Authorization', () => {
 test('only addresses of this machine are loopback', () => {
   for (const host of ['localhost', '127.0.0.1', '::1']) expect(isLoopback(host)).toBe(true);
   for (const host of ['', '0.0.0.0', '::', '10.0.0.1', '1127.0.0.1', '127.0.0.1.x', 'x']) expect(isLoopback(host)).toBe(false);
+});
+
+describe('without tokens', () => {
+  test.each(['0.0.0.0', '::', '192.0.2.1', 'example.com'])('a gateway is not served at %s', async (host) => {
+    await using folder = tempDir('open-');
+    const gateway = await createGateway({ mcpServers: {}, dataDir: folder.path });
+    await expect(serve(gateway, { port: 0, host })).rejects.toThrow(
+      new RangeError(`host '${host}' can be reached from other machines; that needs tokens in the configuration`),
+    );
+  });
+
+  test('it is served on this machine to the one anonymous operator', async () => {
+    await using open = await serveGateway({ mcpServers: {} });
+    expect(open.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/mcp$/);
+    expect(open.gateway.open).toBe(true);
+    expect((await exchange(open.at('/metrics'))).status).toBe(200);
+    const answer = await open.gateway.callTool({ tenant: 'default', role: 'member' }, 'none', {}).catch((error: unknown) => error);
+    expect(answer).toMatchObject({ code: 'ERR_UNKNOWN_NAME' });
+  });
 });
 
 describe('a served gateway with tokens', () => {

@@ -64,6 +64,12 @@ test('each event is one JSON line with its time, level, text and members', () =>
   expect(parsed[10].error).toBe('only a text');
 });
 
+test("a member of an event does not take the place of the line's own", () => {
+  const sink = new Sink(false);
+  stderrLogger(sink as unknown as NodeJS.WriteStream).info('text', { level: 'fatal', message: 'other', time: 0, more: 1 });
+  expect(JSON.parse(`${sink.lines[0]}`)).toEqual({ time: expect.stringMatching(/Z$/), level: 'info', message: 'text', more: 1 });
+});
+
 test('calls that were answered are no news', () => {
   const tell = (events: Listeners) => {
     for (const outcome of ['ok', 'error', 'cancelled'] as const) events.emit('call', { ...call, outcome });
