@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type FixtureEra, startHttpFixture } from './fixture-process.ts';
+import { type FixtureEra, startHttpFixture } from './processes.ts';
 import { type Revision, runActiveSuite, runServerSuite, type SuiteResult } from './suite.ts';
 
 // The fixtures stand behind the gateway in its own conformance runs: what fails there must not be theirs.

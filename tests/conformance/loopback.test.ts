@@ -3,8 +3,8 @@ import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { describe, expect, test } from 'vitest';
-import { startHttpFixture } from './fixture-process.ts';
 import { type Names, prefixed, startLoopback } from './loopback.ts';
+import { startHttpFixture } from './processes.ts';
 import { type Revision, runServerSuite } from './suite.ts';
 
 const names = prefixed('fixture__');

@@ -16,6 +16,11 @@ export interface HttpFixtureProcess extends AsyncDisposable {
 const main = fileURLToPath(new URL('./fixture/main.ts', import.meta.url));
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
+const driver = fileURLToPath(new URL('./client-driver.ts', import.meta.url));
+
+/** What the suite's client mode runs: a gateway as the client of the suite's server. It takes no path with spaces. */
+export const clientDriverCommand = [process.execPath, '--import', tsx, '--conditions=@tidegate/source', driver].join(' ');
+
 /** A command line of the fixture over stdio; who starts it ends it. */
 export function stdioFixtureCommand(era: FixtureEra): { command: string; args: string[] } {
   return { command: process.execPath, args: ['--import', tsx, main, '--era', era, '--stdio'] };
