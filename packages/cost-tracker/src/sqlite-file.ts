@@ -33,7 +33,14 @@ export interface DriverSources {
 const installed: DriverSources = {
   // Not an import: Node 20 has no such module, and bundlers cut the prefix that its name needs.
   builtin: () => process.getBuiltinModule('node:sqlite' as 'node:path') as unknown as SqliteDriver | undefined,
-  fallback: () => import('@photostructure/sqlite') as unknown as Promise<SqliteDriver>,
+  fallback: async () => {
+    try {
+      return (await import('@photostructure/sqlite')) as unknown as SqliteDriver;
+    } catch (cause) {
+      // inside a try, so that a bundler leaves a package alone that is not installed
+      throw new Error('@photostructure/sqlite cannot be loaded', { cause });
+    }
+  },
 };
 
 // The wait for another process's lock blocks the event loop; a lock lasts one transaction, and that of a dead process is gone.
