@@ -28,7 +28,7 @@ export function stdioFixtureCommand(era: FixtureEra): { command: string; args: s
 
 /** Starts the fixture over streamable HTTP; disposing ends the process. */
 export async function startHttpFixture(era: FixtureEra): Promise<HttpFixtureProcess> {
-  const child = spawn(process.execPath, ['--import', tsx, main, '--era', era, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--import', tsx, main, '--era', era, '--port', '0'], { stdio: ['pipe', 'pipe', 'inherit'] });
   const exit = once(child, 'exit');
   const early = exit.then(([code, signal]) => Promise.reject(new Error(`the fixture ended before it listened: ${code ?? signal}`)));
   early.catch(() => {});
