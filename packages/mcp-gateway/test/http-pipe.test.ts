@@ -84,8 +84,11 @@ describe('a session that the server has forgotten', () => {
     const fixture = await server();
     const gateway = await gatewayOver({ search: { url: fixture.url, ...swift } });
     await toolNames(gateway);
+    const retries = eventsOf(gateway, 'retry');
     fixture.faults.set({ status: 400, times: 1, ...toolCalls });
     expect(textOf(await call(gateway, 'search__echo', { text: 'again' }))).toBe('again');
+    expect(posts(fixture, 'initialize')).toHaveLength(2);
+    expect(retries).toEqual([]);
     expect(fixture.executions()).toBe(1);
   });
 

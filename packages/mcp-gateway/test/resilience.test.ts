@@ -184,11 +184,13 @@ describe('the circuit', () => {
   test('stays closed for tools that fail, arguments that are wrong, and resources that are not there', async () => {
     const { gateway, states } = await failing();
     const client = await clientOf(gateway);
-    for (let i = 0; i < 7; i += 1) {
-      expect(await call(gateway, 'search__fail')).toMatchObject({ result: { isError: true } });
-      await expect(client.getPrompt({ name: 'search__greet' })).rejects.toMatchObject({ code: -32_602 });
-      await expect(client.readResource({ uri: 'fixture://item/' })).rejects.toThrow('Resource not found');
-    }
+    // seven of a kind: one success between them would start the count again
+    const harmless = [
+      async () => expect(await call(gateway, 'search__fail')).toMatchObject({ result: { isError: true } }),
+      () => expect(client.getPrompt({ name: 'search__greet' })).rejects.toMatchObject({ code: -32_602 }),
+      () => expect(client.readResource({ uri: 'fixture://item/' })).rejects.toThrow('Resource not found'),
+    ];
+    for (const seen of harmless) for (let i = 0; i < 7; i += 1) await seen();
     expect(states()).toEqual([]);
   });
 
