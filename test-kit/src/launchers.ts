@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process';
-import { chownSync, existsSync, readFileSync } from 'node:fs';
+import { chownSync, existsSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { ManagedServer } from './managed-server.ts';
@@ -42,7 +42,8 @@ export function startNats({ args = [] }: LaunchOptions = {}): Promise<ManagedSer
  * committed survives the death of every process, not a power failure.
  */
 export function startPostgres({ args = [] }: LaunchOptions = {}): Promise<ManagedServer> {
-  const command = installed('postgres');
+  // a link may lie where the user that runs it cannot look, and initdb is beside the program itself
+  const command = realpathSync(installed('postgres'));
   const user = process.getuid?.() === 0 ? postgresUser() : undefined;
   const data = (folder: string): string => join(folder, 'data');
   const settings = [

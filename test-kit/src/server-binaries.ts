@@ -1,4 +1,4 @@
-import { accessSync, constants, readdirSync, realpathSync } from 'node:fs';
+import { accessSync, constants, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 /** The real programs that tests start. */
@@ -16,9 +16,7 @@ const missed = new Set<ServerName>();
 
 /** The path of the program, undefined where it is not installed. */
 export function serverBinary(name: ServerName): string | undefined {
-  const found = NAMES[name].flatMap((file) => folders(name).map((folder) => join(folder, file))).find(isExecutable);
-  // a link may lie where the user that runs the program cannot look, and its neighbours are beside the program itself
-  return found && realpathSync(found);
+  return NAMES[name].flatMap((file) => folders(name).map((folder) => join(folder, file))).find(isExecutable);
 }
 
 /** Whether the program is installed. */
