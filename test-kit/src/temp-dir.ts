@@ -1,6 +1,6 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { guard } from './guard.ts';
 
 /** A folder of its own that is gone after the test. */
@@ -21,10 +21,17 @@ export function tempDir(prefix = 'dir-'): TempDir {
 }
 
 function guardedRoot(): string {
-  const path = mkdtempSync(join(tmpdir(), 'tidegate-'));
+  // as root, some servers run as another user, who has to get to the folder
+  const base = process.getuid?.() !== 0 || passable(tmpdir()) ? tmpdir() : '/tmp';
+  const path = mkdtempSync(join(base, 'tidegate-'));
   // Servers that run as another user pass through to their own folder.
   chmodSync(path, 0o711);
   // Twice, because a server that dies at the same time may still write.
   guard('rm -rf "$1" || { sleep 1; rm -rf "$1"; }', path);
   return path;
+}
+
+/** Whether every user may go through the folder and all above it. */
+function passable(folder: string): boolean {
+  return (statSync(folder).mode & 0o001) !== 0 && (dirname(folder) === folder || passable(dirname(folder)));
 }
