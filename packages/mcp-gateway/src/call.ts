@@ -1,4 +1,4 @@
-import type { JsonObject, RpcNotification } from './json-rpc.ts';
+import type { Answer, JsonObject, RpcNotification } from './json-rpc.ts';
 
 export type { Answer } from './json-rpc.ts';
 
@@ -14,6 +14,28 @@ export interface Principal {
 
 /** What is called: a tool, a resource, a prompt, or the completion of an argument of one of them. */
 export type CallKind = 'tool' | 'resource' | 'prompt' | 'completion';
+
+/** What a server asks of a client while it works on the client's request. */
+export interface ClientQuestion {
+  /** `elicitation/create`, `sampling/createMessage` or `roots/list`. */
+  readonly method: string;
+  /** The method's parameters. */
+  readonly params: JsonObject;
+}
+
+/** The client of a call, as far as it can be reached while the call runs. */
+export interface ClientSide {
+  /** What it declared that it can be asked for, in the protocol's words. */
+  readonly capabilities: JsonObject;
+  /** The least severe log messages it wants; undefined where it has not said. */
+  readonly logLevel?: string | undefined;
+  /** Whether it speaks revision 2026-07-28: it takes interim results as they are. */
+  readonly modern: boolean;
+  /** Puts a question to it; rejects when the call is called off. */
+  readonly ask: (question: ClientQuestion) => Promise<Answer>;
+  /** Sends it a notification about its call. */
+  readonly notify: (notification: RpcNotification) => void;
+}
 
 /** One call on its way through the gateway, in no protocol's words: the codecs of both sides translate it. */
 export interface Call {
@@ -35,6 +57,8 @@ export interface Call {
   readonly repeatable: boolean;
   /** Aborted when the client takes the call back. */
   readonly signal: AbortSignal;
-  /** Sends the client a message about this call while it runs. */
-  readonly notify: (notification: RpcNotification) => void;
+  /** Who is asked and told while it runs. */
+  readonly client: ClientSide;
+  /** What the server says of the tool, if it is one. */
+  readonly offered: JsonObject;
 }

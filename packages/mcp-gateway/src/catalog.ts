@@ -32,10 +32,12 @@ export class Catalog {
   readonly #resources = new Map<string, Located>();
   readonly #templates: { readonly fits: (uri: string) => boolean; readonly located: Located }[] = [];
   readonly view: CatalogView;
+  readonly #parts: readonly CatalogPart[];
   /** Names that two servers offer: `[name, server that has it, server that does not]`. */
   readonly collisions: readonly (readonly [string, string, string])[];
 
   constructor(parts: readonly CatalogPart[]) {
+    this.#parts = parts;
     const collisions: [string, string, string][] = [];
     const named = (where: Map<string, Located>, member: 'tools' | 'prompts') =>
       parts.flatMap(({ server, prefix, catalog }) =>
@@ -58,6 +60,11 @@ export class Catalog {
     };
     for (const [template, located] of templates) this.#templates.push({ fits: expandsTo(template), located });
     this.collisions = collisions;
+  }
+
+  /** Whether this is what these parts come to. */
+  isOf(parts: readonly CatalogPart[]): boolean {
+    return parts.every(({ catalog }, index) => catalog === this.#parts[index]?.catalog);
   }
 
   tool(name: string): Located | undefined {

@@ -16,11 +16,11 @@ import { RefusedError } from './refusal.ts';
 import type { ServerEntry } from './servers.ts';
 import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
-import type { Connect } from './upstream.ts';
 import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
 import { version } from './version.ts';
+import { connect, type EraMemory } from './wire/connect.ts';
 import { HttpPipe } from './wire/http-pipe.ts';
-import { connectLegacy } from './wire/legacy-client.ts';
+import type { Pipe } from './wire/pipe.ts';
 import { StdioPipe } from './wire/stdio-pipe.ts';
 
 type Config = CheckedConfig['config'];
@@ -34,6 +34,8 @@ const defaults = {
   listTimeoutMs: 5_000,
   maxSessions: 10_000,
   sessionIdleMs: 30 * 60_000,
+  inputTtlMs: 5 * 60_000,
+  maxWaitingForInput: 1_000,
 };
 
 /**
@@ -67,6 +69,7 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
     stages: [limitStage({ consume: (call) => limiter.consume(call) }), budgetStage(budgetPort(tracker), now)],
     times: { listMs: listTimeoutMs ?? defaults.listTimeoutMs, connectMs: connectTimeoutMs ?? defaults.connectTimeoutMs },
     sessions: { most: maxSessions ?? defaults.maxSessions, idleMs: defaults.sessionIdleMs },
+    waiting: { ttlMs: defaults.inputTtlMs, most: defaults.maxWaitingForInput },
     events,
     now,
     version,
@@ -91,13 +94,13 @@ function serverEntries(config: Config, events: Listeners, problems: Problem[]): 
       const fallback = fallbackUrl && {
         ...entry,
         name: fallbackName,
-        connect: () => httpConnect(fallbackName, fallbackUrl, fallbackHeaders),
+        connect: connector(fallbackName, () => new HttpPipe(fallbackName, { url: fallbackUrl, headers: fallbackHeaders })),
         guard: serverGuard(fallbackName, server, events),
       };
       return {
         ...entry,
         name,
-        connect: () => connectTo(name, server),
+        connect: connector(name, pipeTo(name, server)),
         guard: serverGuard(name, server, events),
         ...(fallback && { fallback }),
       };
@@ -110,14 +113,17 @@ function programProblems(name: string, command: string, cwd: string, path = proc
   return [{ path: ['mcpServers', name, 'command'], message: `there is no program '${command}' on the PATH` }];
 }
 
-function connectTo(name: string, server: ServerConfig): Connect {
-  if ('url' in server) return httpConnect(name, server.url, server.headers ?? {});
-  const { command, args = [], env = {}, cwd } = server;
-  return (listener, signal) => connectLegacy(name, new StdioPipe(name, { command, args, env, cwd }), listener, clientInfo, signal);
+/** Opens conversations with one server, and remembers between them which era it speaks. */
+function connector(name: string, openPipe: () => Pipe): ServerEntry['connect'] {
+  const memory: EraMemory = {};
+  return (_tenant, capabilities) => (listener, signal) =>
+    connect({ server: name, openPipe, listener, clientInfo, capabilities, memory, signal });
 }
 
-function httpConnect(name: string, url: string, headers: Readonly<Record<string, string>>): Connect {
-  return (listener, signal) => connectLegacy(name, new HttpPipe(name, { url, headers }), listener, clientInfo, signal);
+function pipeTo(name: string, server: ServerConfig): () => Pipe {
+  if ('url' in server) return () => new HttpPipe(name, { url: server.url, headers: server.headers ?? {} });
+  const { command, args = [], env = {}, cwd } = server;
+  return () => new StdioPipe(name, { command, args, env, cwd });
 }
 
 const clientInfo = { name: 'tidegate', version };
@@ -165,9 +171,12 @@ const health: Classifier = {
   },
 };
 
-/** The codes of JSON-RPC by which a server says that it, not the request, is at fault; -32002 is a resource that does not exist. */
+/**
+ * The codes of JSON-RPC by which a server says that it, not the request, is at fault. Those that the protocol defines, from -32020
+ * down, are about requests, and so is -32002, a resource that does not exist.
+ */
 function serverFault(code: number): boolean {
-  return code === -32_603 || (code <= -32_000 && code >= -32_099 && code !== -32_002);
+  return code === -32_603 || (code <= -32_000 && code > -32_020 && code !== -32_002);
 }
 
 function isObjectWithError(answer: unknown): answer is Answer & { error: { code: number } } {

@@ -35,14 +35,9 @@ export { budgetStage } from './stages/budget.ts';
 export { limitStage } from './stages/limit.ts';
 export type { Connect } from './upstream.ts';
 export { type CarriedOut, UpstreamError } from './upstream-error.ts';
+export { type ConnectOptions, connect, type Era, type EraMemory } from './wire/connect.ts';
+export type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './wire/connection.ts';
 export { HttpPipe, type HttpTarget } from './wire/http-pipe.ts';
-export {
-  type Connection,
-  type ConnectionListener,
-  connectLegacy,
-  type RequestOptions,
-  type ServerDescription,
-} from './wire/legacy-client.ts';
 export type { SessionBounds } from './wire/legacy-http.ts';
 export type { FrameProblem, Pipe, PipeListener } from './wire/pipe.ts';
 export { StdioPipe, type StdioTarget } from './wire/stdio-pipe.ts';

@@ -1,7 +1,8 @@
-import type { Answer, Call } from './call.ts';
+import type { Answer, Call, ClientSide } from './call.ts';
 import type { Next } from './pipeline.ts';
+import type { GuardContext } from './ports.ts';
 import { RefusedError, toRefusal } from './refusal.ts';
-import type { ServerEntry, TenantServers } from './servers.ts';
+import type { ServerEntry, Servers } from './servers.ts';
 import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
 
 /** What a dispatch tells. */
@@ -11,12 +12,12 @@ export interface DispatchListener {
 }
 
 /** The innermost step: makes the call under its server's guard, or under its fallback's while the server's circuit is open. */
-export function dispatch(servers: (tenant: string) => TenantServers, listener: DispatchListener): Next {
+export function dispatch(servers: (call: Call) => Promise<Servers>, listener: DispatchListener): Next {
   return async (call) => {
-    const tenant = servers(call.principal.tenant);
-    const entry = tenant.entry(call.server);
+    const audience = await servers(call);
+    const entry = audience.entry(call.server);
     if (entry === undefined) throw new RefusedError({ code: 'ERR_UNKNOWN_NAME', message: `there is no server '${call.server}'` });
-    const attempts = new Attempts(tenant, call);
+    const attempts = new Attempts(audience, call);
     try {
       return await attempts.make(entry);
     } catch (error) {
@@ -31,23 +32,23 @@ export function dispatch(servers: (tenant: string) => TenantServers, listener: D
 
 /** The attempts at one call. */
 class Attempts {
-  readonly #servers: TenantServers;
+  readonly #servers: Servers;
   readonly #call: Call;
   #perhapsCarriedOut = false;
 
-  constructor(servers: TenantServers, call: Call) {
+  constructor(servers: Servers, call: Call) {
     this.#servers = servers;
     this.#call = call;
   }
 
   async make(entry: ServerEntry): Promise<Answer> {
-    const { repeatable, method, params, notify, signal } = this.#call;
+    const { repeatable, method, params, client, offered, signal } = this.#call;
     const guard = repeatable ? entry.guard.repeatable : entry.guard.once;
     const upstream = this.#servers.upstream(entry.name);
     if (upstream === undefined) throw new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' });
-    const attempt = async (context: { readonly signal: AbortSignal }) => {
+    const attempt = async (context: GuardContext) => {
       try {
-        return await upstream.request(method, params, { signal: context.signal, notify });
+        return await upstream.request(method, params, { signal: context.signal, client: unhurried(client, context), tool: offered });
       } catch (error) {
         this.#perhapsCarriedOut ||= !certainlyNotCarriedOut(error);
         throw error;
@@ -65,6 +66,22 @@ class Attempts {
     const problem = `may have carried out an earlier attempt; the last one failed: ${message}`;
     return new UpstreamError(this.#call.server, problem, { carriedOut: 'perhaps', retryAfterMs, cause: error });
   }
+}
+
+/** A client whose time to answer questions is not counted. */
+function unhurried(client: ClientSide, { suspendTimeouts }: GuardContext): ClientSide {
+  if (suspendTimeouts === undefined) return client;
+  return {
+    ...client,
+    ask: async (question) => {
+      const resume = suspendTimeouts();
+      try {
+        return await client.ask(question);
+      } finally {
+        resume();
+      }
+    },
+  };
 }
 
 function isCircuitOpen(error: unknown): boolean {

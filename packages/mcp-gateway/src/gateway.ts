@@ -1,18 +1,25 @@
 import type { Readable, Writable } from 'node:stream';
 import { Access, type AccessOptions } from './access.ts';
-import type { Answer, Call, Principal } from './call.ts';
+import { Audiences } from './audiences.ts';
+import type { Answer, ClientSide, Principal } from './call.ts';
 import { dispatch } from './dispatch.ts';
 import type { GatewayEvents, Listeners } from './events.ts';
 import { httpApi } from './http-api.ts';
+import type { JsonObject, RpcNotification } from './json-rpc.ts';
 import { Metrics } from './metrics.ts';
+import { ParkedConversations } from './parked.ts';
 import { pipeline, type Stage } from './pipeline.ts';
 import { Router } from './router.ts';
-import { type ServerEntry, type ServersListener, type ServerTimes, TenantServers } from './servers.ts';
+import { digestOf, StateSeal } from './sealed-state.ts';
+import { type Audience, type ServerEntry, Servers, type ServersListener, type ServerTimes } from './servers.ts';
 import { observeStage } from './stages/observe.ts';
 import { CallSummary } from './summary.ts';
 import type { HttpReply, HttpRequest } from './wire/exchange.ts';
 import { LegacyHttp, type SessionBounds } from './wire/legacy-http.ts';
-import type { GatewayDescription } from './wire/legacy-session.ts';
+import type { GatewayDescription, LegacySession } from './wire/legacy-session.ts';
+import { McpHttp } from './wire/mcp-http.ts';
+import { ModernHttp } from './wire/modern-http.ts';
+import { ModernServer } from './wire/modern-server.ts';
 import { StdioEndpoint } from './wire/stdio-endpoint.ts';
 import { webHandler } from './wire/web.ts';
 
@@ -28,6 +35,8 @@ export interface GatewayParts {
   readonly times: ServerTimes;
   /** How many client sessions are kept, and how long. */
   readonly sessions: SessionBounds;
+  /** How long a call waits for its client's answers, and how many may wait. */
+  readonly waiting: WaitingBounds;
   /** Takes and gives the gateway's news; shared with whoever made the parts. */
   readonly events: Listeners;
   /** Monotonic ms. */
@@ -38,13 +47,23 @@ export interface GatewayParts {
   readonly onClose: () => Promise<void>;
 }
 
+/** Bounds of the calls that wait for answers of clients without sessions. */
+export interface WaitingBounds {
+  /** How long one waits before it is called off, in ms. */
+  readonly ttlMs: number;
+  /** Calls that wait at once; one more calls the oldest off. */
+  readonly most: number;
+}
+
 /** Many MCP servers as one. */
 export class Gateway {
   readonly #parts: GatewayParts;
   readonly #access: Access;
   readonly #router: Router;
-  readonly #mcp: LegacyHttp;
-  readonly #tenants = new Map<string, TenantServers>();
+  readonly #legacy: LegacyHttp;
+  readonly #modern: ModernServer;
+  readonly #modernHttp: ModernHttp;
+  readonly #audiences: Audiences;
   readonly #stdio = new Set<StdioEndpoint>();
   #closed: Promise<void> | undefined;
 
@@ -55,22 +74,25 @@ export class Gateway {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
-    const { events, now, sessions } = parts;
-    const servers = (tenant: string) => this.#serversOf(tenant);
-    const innermost = dispatch(servers, {
-      fellBack: (call: Call, fallback) =>
-        events.emit('fallback', { server: call.server, fallback, name: call.name, traceId: call.traceId }),
+    const { events, now, sessions, waiting } = parts;
+    const fault = (error: unknown, traceId = '') => events.emit('fault', { error, traceId });
+    this.#audiences = new Audiences((audience, shared) => this.#serversOf(audience, shared), now);
+    const find = (principal: Principal, capabilities: JsonObject) => this.#audiences.of(principal, capabilities);
+    const innermost = dispatch((call) => find(call.principal, call.client.capabilities), {
+      fellBack: ({ server, name, traceId }, fallback) => events.emit('fallback', { server, fallback, name, traceId }),
     });
     const call = pipeline([observeStage(events, now), ...parts.stages], innermost);
-    const fault = (error: unknown, traceId = '') => events.emit('fault', { error, traceId });
     this.#access = new Access(parts.access);
-    this.#router = new Router(servers, call, fault);
-    this.#mcp = new LegacyHttp(this.#router, () => this.#description(), sessions, now);
+    this.#router = new Router(find, (servers, { tenant }) => servers.watch(this.#watched(tenant)), call, fault);
+    const describe = () => this.#description();
+    this.#legacy = new LegacyHttp(this.#router, describe, sessions, now);
+    this.#modern = new ModernServer(this.#router, new ParkedConversations(new StateSeal(), waiting.ttlMs, waiting.most), describe);
+    this.#modernHttp = new ModernHttp(this.#modern, this.#router);
     this.handle = httpApi({
       access: this.#access,
-      mcp: this.#mcp,
+      mcp: new McpHttp(this.#legacy, this.#modernHttp),
       router: this.#router,
-      metrics: new Metrics(events, () => this.#mcp.sessions),
+      metrics: new Metrics(events, () => this.#legacy.sessions),
       summary: new CallSummary(events),
       fault,
     });
@@ -85,7 +107,7 @@ export class Gateway {
   /** Connects to every server on behalf of every known tenant; resolves when each has answered or the time for a list is over. */
   async warmUp(): Promise<void> {
     const tenants = new Set(this.#access.principals.map(({ tenant }) => tenant));
-    await Promise.all([...tenants].map((tenant) => this.#serversOf(tenant).catalog()));
+    await Promise.all([...tenants].map((tenant) => this.#audiences.tenant(tenant).catalog()));
   }
 
   /** Calls a tool as a principal of this gateway, through everything that clients' calls pass. */
@@ -95,13 +117,13 @@ export class Gateway {
     args: Readonly<Record<string, unknown>>,
     { signal = new AbortController().signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<Answer> {
-    return this.#router.callTool({ principal, params: { name, arguments: args }, signal, notify: () => {} });
+    return this.#router.callTool({ principal, params: { name, arguments: args }, signal });
   }
 
   /** Serves one client over a pair of streams until it closes its end. */
   async serveStdio(input: Readable, output: Writable): Promise<void> {
     const principal = this.#access.principals[0] as Principal;
-    const endpoint = new StdioEndpoint(this.#router, principal, () => this.#description(), output);
+    const endpoint = new StdioEndpoint(this.#router, this.#modern, principal, () => this.#description(), output);
     this.#stdio.add(endpoint);
     try {
       await endpoint.serve(input);
@@ -127,37 +149,62 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
-    this.#mcp.close();
+    this.#legacy.close();
+    this.#modern.close();
+    this.#modernHttp.close();
     for (const endpoint of this.#stdio) endpoint.close();
-    await Promise.all([...this.#tenants.values()].map((servers) => servers.close()));
+    await this.#audiences.close();
     await this.#parts.onClose();
   }
 
-  #serversOf(tenant: string): TenantServers {
-    let servers = this.#tenants.get(tenant);
-    if (servers === undefined) {
-      servers = new TenantServers(tenant, this.#parts.servers, this.#parts.times, this.#listener());
-      this.#tenants.set(tenant, servers);
-    }
-    return servers;
+  #serversOf(audience: Audience, shared: Servers | undefined): Servers {
+    return new Servers(audience, this.#parts.servers, this.#parts.times, this.#listener(audience), shared);
   }
 
-  #listener(): ServersListener {
+  #listener(audience: Audience): ServersListener {
     const { events } = this.#parts;
+    const { tenant } = audience;
     return {
-      up: (server, tenant) => events.emit('server', { server, tenant, state: 'up' }),
-      down: (server, tenant, reason) => events.emit('server', { server, tenant, state: 'down', reason }),
+      up: (server) => events.emit('server', { server, tenant, state: 'up' }),
+      down: (server, reason) => events.emit('server', { server, tenant, state: 'down', reason }),
       problem: (server, problem, sample) => events.emit('frame', { server, problem, sample }),
       collision: (name, holder, other) => events.emit('collision', { name, holder, other }),
-      catalogChanged: (tenant) => {
+      catalogChanged: () => {
         events.emit('catalog', { tenant });
-        for (const list of ['tools', 'resources', 'prompts']) {
-          const notification = { jsonrpc: '2.0', method: `notifications/${list}/list_changed` } as const;
-          this.#mcp.broadcast(tenant, notification);
-          for (const endpoint of this.#stdio) endpoint.notify(notification);
-        }
+        for (const list of ['tools', 'resources', 'prompts'])
+          this.#tell(tenant, { jsonrpc: '2.0', method: `notifications/${list}/list_changed` });
       },
+      notification: (notification) => this.#tell(tenant, notification),
+      bystander: () => this.#bystander(audience),
     };
+  }
+
+  /** Tells a tenant's clients what belongs to no call; of resources only those that asked. */
+  #tell(tenant: string, notification: RpcNotification): void {
+    const uri = notification.method === 'notifications/resources/updated' ? String(notification.params?.['uri']) : undefined;
+    for (const session of this.#sessions(tenant)) if (uri === undefined || session.subscriptions.has(uri)) session.tell(notification);
+    this.#modern.broadcast(tenant, notification);
+  }
+
+  /** A session of the audience's user, with the same capabilities, that can be asked outside a call. */
+  #bystander({ tenant, user, capabilities }: Audience): ClientSide | undefined {
+    const wanted = digestOf(capabilities);
+    for (const session of this.#sessions(tenant)) {
+      const same = session.principal.user === user && digestOf(session.capabilities) === wanted;
+      if (same && session.bystander !== undefined) return session.bystander;
+    }
+    return undefined;
+  }
+
+  #watched(tenant: string): Set<string> {
+    const watched = new Set(this.#modern.watched(tenant));
+    for (const { subscriptions } of this.#sessions(tenant)) for (const uri of subscriptions) watched.add(uri);
+    return watched;
+  }
+
+  *#sessions(tenant: string): Iterable<LegacySession> {
+    yield* this.#legacy.of(tenant);
+    for (const { session } of this.#stdio) if (session?.principal.tenant === tenant) yield session;
   }
 
   #description(): GatewayDescription {
@@ -165,9 +212,10 @@ export class Gateway {
       serverInfo: { name: 'tidegate', title: 'Tidegate', version: this.#parts.version },
       capabilities: {
         tools: { listChanged: true },
-        resources: { listChanged: true },
+        resources: { listChanged: true, subscribe: true },
         prompts: { listChanged: true },
         completions: {},
+        logging: {},
       },
     };
   }

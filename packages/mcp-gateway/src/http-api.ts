@@ -6,13 +6,13 @@ import { asProblem, type Refusal, RefusedError, seconds, toRefusal } from './ref
 import { InvalidParams, type Router } from './router.ts';
 import type { CallSummary } from './summary.ts';
 import { BodyTooLarge, type HttpReply, type HttpRequest, sendJson } from './wire/exchange.ts';
-import type { LegacyHttp } from './wire/legacy-http.ts';
+import type { McpHttp } from './wire/mcp-http.ts';
 import { largestMessage } from './wire/pipe.ts';
 
 /** What the routes stand on. */
 export interface HttpApiParts {
   readonly access: Access;
-  readonly mcp: LegacyHttp;
+  readonly mcp: McpHttp;
   readonly router: Router;
   readonly metrics: Metrics;
   readonly summary: CallSummary;
@@ -85,12 +85,10 @@ async function metricsText(metrics: Metrics, reply: HttpReply, principal: Princi
 
 async function callTool(router: Router, request: HttpRequest, reply: HttpReply, principal: Principal, name: string): Promise<void> {
   const params = { name, arguments: await readArguments(request) };
-  const answer = await router
-    .callTool({ principal, params, signal: new AbortController().signal, notify: () => {} })
-    .catch((error): Answer => {
-      if (error instanceof InvalidParams) return { error: { code: rpcCode.invalidParams, message: error.message } };
-      throw error;
-    });
+  const answer = await router.callTool({ principal, params, signal: new AbortController().signal }).catch((error): Answer => {
+    if (error instanceof InvalidParams) return { error: { code: rpcCode.invalidParams, message: error.message } };
+    throw error;
+  });
   if ('result' in answer) return sendJson(reply, 200, answer.result);
   const { code, message } = answer.error;
   const status = code === rpcCode.invalidParams || code === rpcCode.methodNotFound ? 400 : 502;

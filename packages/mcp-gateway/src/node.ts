@@ -112,5 +112,10 @@ function replyTo(response: ServerResponse): HttpReply {
         onClose: (fn) => response.once('close', fn),
       };
     },
+    onGone: (fn) => {
+      response.once('close', () => {
+        if (!response.writableFinished) fn();
+      });
+    },
   };
 }

@@ -46,7 +46,15 @@ export interface BudgetHold {
 /** Runs a function under time limits, retries and a circuit breaker: the shape of a resilience policy. */
 export interface Guard {
   /** Runs `fn`, perhaps several times, and gives its result; an abort of `signal` rejects with its reason. */
-  execute<T>(fn: (context: { readonly signal: AbortSignal }) => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T>;
+  execute<T>(fn: (context: GuardContext) => Promise<T>, options: { readonly signal: AbortSignal }): Promise<T>;
+}
+
+/** What a guard hands to the function that it runs. */
+export interface GuardContext {
+  /** Aborted when the function's time is over. */
+  readonly signal: AbortSignal;
+  /** Stops the guard's clocks, as while a person is asked, until the returned function is called. */
+  readonly suspendTimeouts?: () => () => void;
 }
 
 /** What guards the calls to one server. */

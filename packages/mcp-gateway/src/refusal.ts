@@ -77,9 +77,9 @@ export function asToolResult(refusal: Refusal): JsonObject {
 
 /** A refused request other than a tool call as a JSON-RPC error. */
 export function asRpcError(refusal: Refusal, unknownName: number = rpcCode.invalidParams): Answer {
-  const { code, status, message, retryAfterMs } = refusal;
+  const { code, status, message, retryAfterMs, details } = refusal;
   const rpc = code === 'ERR_UNKNOWN_NAME' ? unknownName : rpcCode.internalError;
-  return { error: { code: rpc, message, data: { code, status, ...(retryAfterMs !== undefined && { retryAfterMs }) } } };
+  return { error: { code: rpc, message, data: { code, status, ...(retryAfterMs !== undefined && { retryAfterMs }), ...details } } };
 }
 
 /** A refusal as the body of an HTTP answer (RFC 9457, problem details). */

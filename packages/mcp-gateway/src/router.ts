@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import type { Answer, Call, CallKind, Principal } from './call.ts';
+import type { Answer, Call, CallKind, ClientSide, Principal } from './call.ts';
 import type { Catalog, CatalogView, Located } from './catalog.ts';
-import { isObject, type JsonObject, type RpcNotification, rpcCode } from './json-rpc.ts';
+import { isObject, type JsonObject, rpcCode } from './json-rpc.ts';
 import type { Next } from './pipeline.ts';
 import { asRpcError, asToolResult, type Refusal, RefusedError, toRefusal } from './refusal.ts';
-import type { TenantServers } from './servers.ts';
+import type { Servers } from './servers.ts';
 
 /** A client's request in the gateway's own terms. */
 export interface ClientRequest {
@@ -12,17 +12,35 @@ export interface ClientRequest {
   readonly method: string;
   readonly params: JsonObject;
   readonly signal: AbortSignal;
-  readonly notify: (notification: RpcNotification) => void;
+  readonly client: ClientSide;
 }
+
+/** Finds the servers of a client. */
+export type FindServers = (principal: Principal, capabilities: JsonObject) => Promise<Servers>;
+
+/** A client that cannot be asked or told anything. */
+const nobody: ClientSide = {
+  capabilities: {},
+  modern: false,
+  ask: async ({ method }) => ({ error: { code: rpcCode.methodNotFound, message: `the client does not offer ${method}` } }),
+  notify: () => {},
+};
 
 /** Answers requests: lists from the catalogue, everything else through the pipeline to the server that has it. */
 export class Router {
-  readonly #servers: (tenant: string) => TenantServers;
+  readonly #servers: FindServers;
+  readonly #watch: (servers: Servers, principal: Principal) => Promise<void>;
   readonly #call: Next;
   readonly #onFault: (error: unknown, traceId: string) => void;
 
-  constructor(servers: (tenant: string) => TenantServers, call: Next, onFault: (error: unknown, traceId: string) => void) {
+  constructor(
+    servers: FindServers,
+    watch: (servers: Servers, principal: Principal) => Promise<void>,
+    call: Next,
+    onFault: (error: unknown, traceId: string) => void,
+  ) {
     this.#servers = servers;
+    this.#watch = watch;
     this.#call = call;
     this.#onFault = onFault;
   }
@@ -52,17 +70,27 @@ export class Router {
   }
 
   /** Calls a tool; rejects with what refused it. For callers that are not MCP clients. */
-  async callTool(request: Omit<ClientRequest, 'method'>): Promise<Answer> {
-    return this.#call(await this.#routed({ ...request, method: 'tools/call' }));
+  async callTool(request: Omit<ClientRequest, 'method' | 'client'>): Promise<Answer> {
+    return this.#call(await this.#routed({ ...request, method: 'tools/call', client: nobody }));
+  }
+
+  /** Has the resources watched that clients of this kind want to hear of. */
+  async watch(principal: Principal, capabilities: JsonObject): Promise<void> {
+    await this.#watch(await this.#servers(principal, capabilities), principal);
+  }
+
+  /** What is known of a tool now; waits for no server. */
+  async knownTool(principal: Principal, capabilities: JsonObject, name: string): Promise<JsonObject | undefined> {
+    return (await this.#servers(principal, capabilities)).known.tool(name)?.entry;
   }
 
   /** Everything the principal can see. */
   async catalog(principal: Principal): Promise<CatalogView> {
-    return (await this.#servers(principal.tenant).catalog()).view;
+    return (await (await this.#servers(principal, {})).catalog()).view;
   }
 
-  async #list({ principal }: ClientRequest, member: keyof CatalogView): Promise<Answer> {
-    const servers = this.#servers(principal.tenant);
+  async #list({ principal, client }: ClientRequest, member: keyof CatalogView): Promise<Answer> {
+    const servers = await this.#servers(principal, client.capabilities);
     const { view } = await servers.catalog();
     const { missing } = servers;
     // a list without a server that is away says so; one that is away but was seen before keeps its entries
@@ -90,13 +118,14 @@ export class Router {
   }
 
   async #routed(request: ClientRequest): Promise<Call> {
-    const { principal, method, params, signal, notify } = request;
+    const { principal, method, params, signal, client } = request;
     const { kind, name, find } = target(method, params);
-    const servers = this.#servers(principal.tenant);
+    const servers = await this.#servers(principal, client.capabilities);
     const located = find(servers.known) ?? find(await servers.catalog()) ?? byPrefix(servers, kind, name);
     const entry = located && servers.entry(located.server);
     if (located === undefined || entry === undefined) {
-      throw new RefusedError({ code: 'ERR_UNKNOWN_NAME', message: `there is no ${kind} '${name}'` });
+      const details = kind === 'resource' ? { details: { uri: name } } : {};
+      throw new RefusedError({ code: 'ERR_UNKNOWN_NAME', message: `there is no ${kind} '${name}'`, ...details });
     }
     return {
       kind,
@@ -108,7 +137,8 @@ export class Router {
       traceId: traceIdOf(params) ?? randomBytes(16).toString('hex'),
       repeatable: kind !== 'tool' || entry.repeatable(located.name, located.entry),
       signal,
-      notify,
+      client,
+      offered: located.entry,
     };
   }
 }
@@ -159,7 +189,7 @@ function renamed(method: string, params: JsonObject, name: string): JsonObject {
 }
 
 /** A server that has never answered may have the name: the call then says what is wrong with the server. */
-function byPrefix(servers: TenantServers, kind: CallKind, name: string): Located | undefined {
+function byPrefix(servers: Servers, kind: CallKind, name: string): Located | undefined {
   const entry = kind === 'tool' || kind === 'prompt' ? servers.byPrefix(name) : undefined;
   if (entry === undefined || !servers.missing.includes(entry.name)) return undefined;
   return { server: entry.name, name: name.slice(entry.prefix.length), entry: {} };

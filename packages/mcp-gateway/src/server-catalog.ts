@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, type RpcError, rpcCode } from './json-rpc.ts';
 import { UpstreamError } from './upstream-error.ts';
-import type { Connection } from './wire/legacy-client.ts';
+import type { Connection } from './wire/connection.ts';
 
 /** What one server offers, in its own words and order. */
 export interface ServerCatalog {
@@ -58,7 +58,7 @@ async function allPages(
   const seen = new Set<unknown>();
   let cursor: unknown;
   do {
-    const answer = await connection.request(method, cursor === undefined ? {} : { cursor }, { signal, notify: () => {} });
+    const answer = await connection.request(method, cursor === undefined ? {} : { cursor }, { signal });
     if ('error' in answer) return unlisted(answer.error, known);
     const page = answer.result[member];
     if (!Array.isArray(page)) throw broken(server, `answered ${method} without a list '${member}'`);

@@ -1,9 +1,11 @@
+import type { ClientSide } from './call.ts';
 import { Catalog } from './catalog.ts';
+import type { JsonObject, RpcNotification } from './json-rpc.ts';
 import type { ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
 import { emptyCatalog, loadCatalog, type ServerCatalog } from './server-catalog.ts';
 import { type Connect, Upstream, type UpstreamListener } from './upstream.ts';
-import type { Connection } from './wire/legacy-client.ts';
+import type { Connection } from './wire/connection.ts';
 
 /** A server as it is configured, with everything that is needed to call it. */
 export interface ServerEntry {
@@ -11,8 +13,8 @@ export interface ServerEntry {
   readonly name: string;
   /** Put before the names of its tools and prompts. */
   readonly prefix: string;
-  /** Opens a conversation for one tenant; no two tenants share one. */
-  readonly connect: (tenant: string) => Connect;
+  /** Opens a conversation for clients that can be asked for this; no two tenants share one. */
+  readonly connect: (tenant: string, capabilities: JsonObject) => Connect;
   /** What guards the calls to it. */
   readonly guard: ServerGuard;
   /** Takes the calls while the server's circuit is open. */
@@ -21,13 +23,25 @@ export interface ServerEntry {
   readonly repeatable: (tool: string, entry: unknown) => boolean;
 }
 
+/** Whose servers these are: a tenant's, or those of one of its users whose clients can be asked for something. */
+export interface Audience {
+  readonly tenant: string;
+  readonly user?: string | undefined;
+  /** What the clients can be asked for. */
+  readonly capabilities: JsonObject;
+}
+
 /** What happens to servers. */
 export interface ServersListener {
-  up(server: string, tenant: string): void;
-  down(server: string, tenant: string, reason: string): void;
+  up(server: string): void;
+  down(server: string, reason: string): void;
   problem(server: string, problem: string, sample: string): void;
-  catalogChanged(tenant: string): void;
+  catalogChanged(): void;
   collision(name: string, holder: string, other: string): void;
+  /** A notification that belongs to no call. */
+  notification(notification: RpcNotification): void;
+  /** A client of the audience that can be asked something outside any call. */
+  bystander(): ClientSide | undefined;
 }
 
 /** How long things may take, in ms. */
@@ -48,11 +62,11 @@ interface Lane {
   stale: boolean;
 }
 
-/** The servers as one tenant sees them: conversations and catalogues of its own. */
-export class TenantServers {
-  readonly #tenant: string;
+/** The servers as one audience sees them: conversations and catalogues of its own. */
+export class Servers {
   readonly #lanes: ReadonlyMap<string, Lane>;
   readonly #fallbacks: ReadonlyMap<string, Upstream>;
+  readonly #shared: Servers | undefined;
   readonly #listener: ServersListener;
   readonly #listMs: number;
   readonly #closing = new AbortController();
@@ -60,15 +74,28 @@ export class TenantServers {
   readonly #away = new Set<string>();
   #catalog: Catalog | undefined;
 
-  constructor(tenant: string, entries: readonly ServerEntry[], times: ServerTimes, listener: ServersListener) {
-    this.#tenant = tenant;
+  /** Conversations that stand for no client in particular are taken from `shared`, the servers of the whole tenant. */
+  constructor(audience: Audience, entries: readonly ServerEntry[], times: ServerTimes, listener: ServersListener, shared?: Servers) {
     this.#listener = listener;
     this.#listMs = times.listMs;
-    const open = (entry: ServerEntry) => new Upstream(entry.name, entry.connect(tenant), times.connectMs, this.#upstreamListener(entry));
-    this.#lanes = new Map(
-      entries.map((entry) => [entry.name, { entry, upstream: open(entry), catalog: undefined, loading: undefined, stale: false }]),
-    );
+    this.#shared = shared;
+    const { tenant, capabilities } = audience;
+    const open = (entry: ServerEntry) =>
+      new Upstream(entry.name, entry.connect(tenant, capabilities), times.connectMs, this.#upstreamListener(entry));
+    const own = (entry: ServerEntry): Lane => ({ entry, upstream: open(entry), catalog: undefined, loading: undefined, stale: false });
+    this.#lanes = new Map(entries.map((entry) => [entry.name, shared?.statelessLane(entry.name) ?? own(entry)]));
     this.#fallbacks = new Map(entries.flatMap(({ fallback }) => (fallback === undefined ? [] : [[fallback.name, open(fallback)]])));
+  }
+
+  /** @internal */
+  statelessLane(name: string): Lane | undefined {
+    const lane = this.#lanes.get(name);
+    return lane?.upstream.stateless === true ? lane : undefined;
+  }
+
+  /** Whether calls are under way. */
+  get busy(): boolean {
+    return this.#running.size > 0;
   }
 
   /** The conversation with a server or a fallback. */
@@ -88,12 +115,12 @@ export class TenantServers {
 
   /** What is known now. */
   get known(): Catalog {
-    if (this.#catalog === undefined) {
-      const parts = [...this.#lanes.values()].map(({ entry, catalog }) => ({
-        server: entry.name,
-        prefix: entry.prefix,
-        catalog: catalog ?? emptyCatalog,
-      }));
+    const parts = [...this.#lanes.values()].map(({ entry, catalog }) => ({
+      server: entry.name,
+      prefix: entry.prefix,
+      catalog: catalog ?? emptyCatalog,
+    }));
+    if (this.#catalog === undefined || !this.#catalog.isOf(parts)) {
       this.#catalog = new Catalog(parts);
       for (const [name, holder, other] of this.#catalog.collisions) this.#listener.collision(name, holder, other);
     }
@@ -111,6 +138,14 @@ export class TenantServers {
   answered(name: string): void {
     const lane = this.#lanes.get(name);
     if (lane?.stale === true) void this.#load(lane);
+  }
+
+  /** Which resources are watched: each server is asked for those that it has. */
+  async watch(uris: Iterable<string>): Promise<void> {
+    const catalog = await this.catalog();
+    const byServer = new Map([...this.#lanes.keys()].map((name) => [name, new Set<string>()]));
+    for (const uri of uris) byServer.get(catalog.resource(uri)?.server ?? '')?.add(uri);
+    await Promise.all([...byServer].map(([name, watched]) => this.#lanes.get(name)?.upstream.watch(watched)));
   }
 
   /** Runs `fn` under a signal that is aborted with `signal`, or when these servers are closed. */
@@ -134,12 +169,12 @@ export class TenantServers {
     return [...this.#lanes.values()].filter(({ catalog }) => catalog === undefined).map(({ entry }) => entry.name);
   }
 
-  /** Ends all calls and conversations. */
+  /** Ends all calls and conversations of this audience. */
   async close(): Promise<void> {
     this.#closing.abort(new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' }));
     for (const running of this.#running) running.abort(this.#closing.signal.reason);
-    await Promise.all([...this.#lanes.values()].map(({ upstream }) => upstream.close()));
-    await Promise.all([...this.#fallbacks.values()].map((upstream) => upstream.close()));
+    const own = [...this.#lanes].filter(([name, lane]) => this.#shared?.statelessLane(name) !== lane);
+    await Promise.all([...own.map(([, { upstream }]) => upstream), ...this.#fallbacks.values()].map((upstream) => upstream.close()));
   }
 
   /** Connects, which loads the catalogue; fails quietly, for the circuit and the log have the reason. */
@@ -155,7 +190,7 @@ export class TenantServers {
           return false;
         },
       )
-      .then((changedMeanwhile) => {
+      .then((changedMeanwhile: boolean) => {
         lane.loading = undefined;
         if (changedMeanwhile) void this.#load(lane);
       });
@@ -168,8 +203,7 @@ export class TenantServers {
     const catalog = await loadCatalog(lane.entry.name, connection, signal, before);
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(catalog)) return;
     lane.catalog = catalog;
-    this.#catalog = undefined;
-    if (before !== undefined) this.#listener.catalogChanged(this.#tenant);
+    if (before !== undefined) this.#listener.catalogChanged();
   }
 
   #upstreamListener(entry: ServerEntry): UpstreamListener {
@@ -182,19 +216,21 @@ export class TenantServers {
     return {
       connected: () => {
         this.#away.delete(entry.name);
-        this.#listener.up(entry.name, this.#tenant);
+        this.#listener.up(entry.name);
         // a server that came back may have changed
         reload();
       },
       lost: (error) => {
         if (this.#away.has(entry.name) || this.#closing.signal.aborted) return;
         this.#away.add(entry.name);
-        this.#listener.down(entry.name, this.#tenant, error.message);
+        this.#listener.down(entry.name, error.message);
       },
       problem: ({ problem, sample }) => this.#listener.problem(entry.name, problem, sample),
-      notification: ({ method }) => {
-        if (/^notifications\/(tools|resources|prompts)\/list_changed$/.test(method)) reload();
+      notification: (notification) => {
+        if (/^notifications\/(tools|resources|prompts)\/list_changed$/.test(notification.method)) reload();
+        else this.#listener.notification(notification);
       },
+      bystander: () => this.#listener.bystander(),
     };
   }
 }

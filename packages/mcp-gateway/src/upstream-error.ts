@@ -13,6 +13,8 @@ export class UpstreamError extends Error {
   readonly carriedOut: CarriedOut;
   /** How long the server asked to be left alone, in ms. */
   readonly retryAfterMs?: number;
+  /** The HTTP status with which it refused. */
+  readonly status?: number;
 
   constructor(
     server: string,
@@ -22,6 +24,7 @@ export class UpstreamError extends Error {
       readonly code?: UpstreamError['code'];
       readonly retryAfterMs?: number | undefined;
       readonly cause?: unknown;
+      readonly status?: number;
     },
   ) {
     super(`server '${server}' ${problem}`, details.cause === undefined ? undefined : { cause: details.cause });
@@ -29,6 +32,7 @@ export class UpstreamError extends Error {
     this.server = server;
     this.carriedOut = details.carriedOut;
     if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
+    if (details.status !== undefined) this.status = details.status;
   }
 }
 

@@ -1,6 +1,7 @@
+import type { ClientSide } from './call.ts';
 import type { Answer, JsonObject, RpcNotification } from './json-rpc.ts';
 import { SessionExpiredError, UnreachableError, UpstreamError } from './upstream-error.ts';
-import type { Connection, ConnectionListener, RequestOptions } from './wire/legacy-client.ts';
+import type { Connection, ConnectionListener, RequestOptions } from './wire/connection.ts';
 import type { FrameProblem } from './wire/pipe.ts';
 
 /** Opens a conversation; rejects with an {@link UpstreamError}. */
@@ -14,6 +15,8 @@ export interface UpstreamListener {
   lost(error: UpstreamError): void;
   notification(notification: RpcNotification): void;
   problem(problem: FrameProblem): void;
+  /** A client that can be asked something outside any call. */
+  bystander(): ClientSide | undefined;
 }
 
 /** A conversation and how many requests are under way in it. */
@@ -33,12 +36,24 @@ export class Upstream {
   /** Conversations in which nothing more is asked, kept for the answers that they still owe. */
   readonly #retired = new Set<Conversation>();
   readonly #closing = new AbortController();
+  #watched: ReadonlySet<string> = new Set();
 
   constructor(name: string, connect: Connect, connectMs: number, listener: UpstreamListener) {
     this.name = name;
     this.#connect = connect;
     this.#connectMs = connectMs;
     this.#listener = listener;
+  }
+
+  /** Whether the open conversation is one that clients of any kind may share; undefined while there is none. */
+  get stateless(): boolean | undefined {
+    return this.#current?.connection.stateless;
+  }
+
+  /** Which resources the server is to tell changes of, now and in later conversations. */
+  async watch(uris: ReadonlySet<string>): Promise<void> {
+    this.#watched = uris;
+    await this.#current?.connection.watch(uris);
   }
 
   /** The open conversation, or a new one. An abort ends the wait, not the connecting, which others may wait for. */
@@ -97,9 +112,10 @@ export class Upstream {
     this.#closing.signal.addEventListener('abort', onClose, { once: true });
     try {
       this.#closing.signal.throwIfAborted();
-      const { notification, problem } = this.#listener;
-      const connection = await this.#connect({ notification, problem, closed: lost }, deadline.signal);
+      const { notification, problem, bystander } = this.#listener;
+      const connection = await this.#connect({ notification, problem, bystander, closed: lost }, deadline.signal);
       this.#current = { connection, running: 0 };
+      if (this.#watched.size > 0) await connection.watch(this.#watched);
       this.#listener.connected(connection);
       return this.#current;
     } catch (error) {

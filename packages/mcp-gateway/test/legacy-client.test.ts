@@ -1,11 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import type { ClientSide } from '../src/call.ts';
 import type { JsonObject, RpcMessage, RpcNotification, RpcRequest } from '../src/json-rpc.ts';
 import { UpstreamError } from '../src/upstream-error.ts';
-import { type Connection, connectLegacy } from '../src/wire/legacy-client.ts';
+import { connect } from '../src/wire/connect.ts';
+import type { Connection } from '../src/wire/connection.ts';
 import type { FrameProblem, Pipe, PipeListener } from '../src/wire/pipe.ts';
 
 /** A pipe whose other end is the test: what was sent is in `sent`, and `server` speaks. */
 class TestPipe implements Pipe {
+  readonly cancelsByClosing = false;
   readonly sent: RpcMessage[] = [];
   revision: string | undefined;
   closed = 0;
@@ -68,14 +71,29 @@ async function talk(pipe = new TestPipe(welcome('2025-11-25'))): Promise<Talk> {
     notification: (notification: RpcNotification) => void notifications.push(notification),
     problem: (problem: FrameProblem) => void problems.push(problem),
     closed: (error: UpstreamError) => void closed.push(error),
+    bystander: () => undefined,
   };
-  const connection = await connectLegacy('files', pipe, listener, { name: 'tidegate', version: '1' }, new AbortController().signal);
+  const connection = await connect({
+    server: 'files',
+    openPipe: () => pipe,
+    listener,
+    clientInfo: { name: 'tidegate', version: '1' },
+    capabilities: {},
+    memory: { era: 'legacy' },
+    signal: new AbortController().signal,
+  });
   return { pipe, connection, notifications, problems, closed };
 }
 
 function ask({ connection }: Talk, params: JsonObject = {}, signal = new AbortController().signal) {
   const notified: RpcNotification[] = [];
-  const answer = connection.request('tools/call', params, { signal, notify: (notification) => notified.push(notification) });
+  const client: ClientSide = {
+    capabilities: {},
+    modern: false,
+    ask: () => Promise.reject(new Error('nobody is asked')),
+    notify: (notification) => notified.push(notification),
+  };
+  const answer = connection.request('tools/call', params, { signal, client });
   answer.catch(() => {});
   return { answer, notified };
 }
@@ -234,7 +252,7 @@ describe('what the server says unasked', () => {
     talking.pipe.server.message({ jsonrpc: '2.0', id: 2, method: 'sampling/createMessage', params: {} });
     expect(talking.pipe.sent.slice(-2)).toEqual([
       { jsonrpc: '2.0', id: 's1', result: {} },
-      { jsonrpc: '2.0', id: 2, error: { code: -32_601, message: 'this client does not offer sampling/createMessage' } },
+      { jsonrpc: '2.0', id: 2, error: { code: -32_601, message: 'the client does not offer sampling/createMessage' } },
     ]);
   });
 });

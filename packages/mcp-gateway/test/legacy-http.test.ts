@@ -41,6 +41,7 @@ async function serveParts(parts: Partial<GatewayParts>): Promise<{ url: string; 
     stages: [],
     times: { listMs: 1_000, connectMs: 1_000 },
     sessions: { most: 100, idleMs: 1_000 },
+    waiting: { ttlMs: 60_000, most: 10 },
     events,
     now: () => performance.now(),
     version: '0.0.0',
@@ -77,9 +78,10 @@ describe('a session', () => {
         serverInfo: { name: 'tidegate', title: 'Tidegate', version: expect.any(String) },
         capabilities: {
           tools: { listChanged: true },
-          resources: { listChanged: true },
+          resources: { listChanged: true, subscribe: true },
           prompts: { listChanged: true },
           completions: {},
+          logging: {},
         },
       },
     });

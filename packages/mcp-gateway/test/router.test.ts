@@ -157,7 +157,7 @@ describe('names', () => {
     expect((await raw.request('resources/read', { uri: 'nowhere://x' })).error).toEqual({
       code: -32_002,
       message: "there is no resource 'nowhere://x'",
-      data: { code: 'ERR_UNKNOWN_NAME', status: 404 },
+      data: { code: 'ERR_UNKNOWN_NAME', status: 404, uri: 'nowhere://x' },
     });
   });
 
@@ -333,6 +333,7 @@ async function clientOf(parts: Pick<GatewayParts, 'events' | 'stages'>): Promise
     access: { tokens: [], allowedHosts: [], allowedOrigins: [] },
     times: { listMs: 100, connectMs: 100 },
     sessions: { most: 10, idleMs: 1_000 },
+    waiting: { ttlMs: 60_000, most: 10 },
     now: () => performance.now(),
     version: '0.0.0',
     onClose: async () => {},

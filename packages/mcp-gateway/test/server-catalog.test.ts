@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Answer, JsonObject } from '../src/json-rpc.ts';
 import { emptyCatalog, loadCatalog } from '../src/server-catalog.ts';
-import type { Connection } from '../src/wire/legacy-client.ts';
+import type { Connection } from '../src/wire/connection.ts';
 
 const { signal } = new AbortController();
 
@@ -14,6 +14,8 @@ function conversation(capabilities: JsonObject, answers: (method: string, params
       asked.push([method, params]);
       return answers(method, params);
     },
+    stateless: false,
+    watch: async () => {},
     close: async () => {},
   };
   return { asked, load: (known = emptyCatalog) => loadCatalog('files', connection, signal, known) };

@@ -18,7 +18,8 @@ const call: Call = {
   traceId: '0'.repeat(32),
   repeatable: false,
   signal: new AbortController().signal,
-  notify: () => {},
+  client: { capabilities: {}, modern: false, ask: () => Promise.reject(new Error('nobody is asked')), notify: () => {} },
+  offered: {},
 };
 const fine: Answer = { result: { content: [] } };
 

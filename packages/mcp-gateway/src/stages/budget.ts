@@ -17,9 +17,15 @@ export function budgetStage(budget: Budget, now: () => number): Stage {
       else await hold.settle({ success: false, durationMs: now() - startedAt });
       throw error;
     }
-    await hold.settle({ success: succeeded(answer), durationMs: now() - startedAt });
+    // a call that waits for the client has not been carried out; the request that goes on with it pays
+    if (waitsForInput(answer)) await hold.release();
+    else await hold.settle({ success: succeeded(answer), durationMs: now() - startedAt });
     return answer;
   };
+}
+
+function waitsForInput(answer: Answer): boolean {
+  return 'result' in answer && answer.result['resultType'] === 'input_required';
 }
 
 /** Whether the server did what it was asked to: neither an error nor a tool's own `isError`. */

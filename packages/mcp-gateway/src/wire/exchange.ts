@@ -14,6 +14,8 @@ export interface HttpRequest {
 export interface HttpReply {
   send(status: number, headers: Readonly<Record<string, string>>, body?: string): void;
   stream(status: number, headers: Readonly<Record<string, string>>): HttpStream;
+  /** Calls `fn` if the client goes away before the answer is complete. */
+  onGone(fn: () => void): void;
 }
 
 /** An answer that is written bit by bit. */
@@ -38,4 +40,18 @@ export class BodyTooLarge extends Error {
 /** A JSON answer. */
 export function sendJson(reply: HttpReply, status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): void {
   reply.send(status, { 'content-type': 'application/json', ...headers }, JSON.stringify(body));
+}
+
+/** The headers of a stream of events. */
+export const eventStream = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' };
+
+/** A message as an event of a stream. */
+export function event(message: unknown): string {
+  return `event: message\ndata: ${JSON.stringify(message)}\n\n`;
+}
+
+/** Whether the client takes answers of this media type. */
+export function accepts(request: HttpRequest, type: string): boolean {
+  const accept = request.header('accept') ?? '*/*';
+  return accept.includes(type) || accept.includes('*/*') || accept.includes(`${type.split('/')[0]}/*`);
 }

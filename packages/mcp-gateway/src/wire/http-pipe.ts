@@ -1,7 +1,7 @@
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { createParser } from 'eventsource-parser';
-import { classify, type RpcMessage } from '../json-rpc.ts';
+import { classify, isObject, type RequestId, type RpcMessage } from '../json-rpc.ts';
 import { SessionExpiredError, UnreachableError, UpstreamError } from '../upstream-error.ts';
 import { sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
@@ -39,11 +39,21 @@ export class HttpPipe implements Pipe {
     this.#listener = listener;
   }
 
-  async send(message: RpcMessage, signal?: AbortSignal): Promise<'ended'> {
-    const response = await this.#exchange('POST', message, signal);
+  readonly cancelsByClosing = true;
+
+  async send(message: RpcMessage, signal?: AbortSignal, headers?: Readonly<Record<string, string>>): Promise<'ended'> {
+    const id = 'id' in message && message.id !== null ? message.id : undefined;
+    const response = await this.#request('POST', JSON.stringify(message), signal, headers);
+    if ((response.statusCode ?? 0) >= 300) {
+      const body = await read(response, 20_000).catch(() => '');
+      // revision 2026-07-28, which is the one with headers of its own, tells some errors by status as well
+      if (headers === undefined || id === undefined || !this.#isRefusedAnswer(response.statusCode, body, id))
+        throw this.#refused(response, body);
+      return 'ended';
+    }
     const session = response.headers['mcp-session-id'];
-    if (typeof session === 'string') this.#session = session;
-    await this.#deliver(response);
+    if (typeof session === 'string' && headers === undefined) this.#session = session;
+    await this.#deliver(response, id);
     return 'ended';
   }
 
@@ -55,24 +65,26 @@ export class HttpPipe implements Pipe {
   async close(): Promise<void> {
     this.#stream?.destroy();
     if (this.#session !== undefined) {
-      const leave = this.#exchange('DELETE', undefined, AbortSignal.timeout(leaveMs));
+      const leave = this.#request('DELETE', undefined, AbortSignal.timeout(leaveMs));
       await leave.then((response) => response.resume()).catch(() => {}); // taking leave is a courtesy
     }
     this.#agent.destroy();
   }
 
-  /** Sends one request and gives its response if the server accepted it. */
-  async #exchange(method: string, message: RpcMessage | undefined, signal: AbortSignal | undefined): Promise<IncomingMessage> {
-    const body = message === undefined ? undefined : JSON.stringify(message);
-    const response = await this.#request(method, body, signal);
-    if ((response.statusCode ?? 0) < 300) return response;
-    throw this.#refused(response, await read(response, 2_000).catch(() => ''));
-  }
-
-  #request(method: string, body: string | undefined, signal: AbortSignal | undefined): Promise<IncomingMessage> {
+  #request(
+    method: string,
+    body: string | undefined,
+    signal: AbortSignal | undefined,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const send = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = send(this.#url, { method, agent: this.#agent, headers: this.#headers(body), ...(signal && { signal }) });
+      const request = send(this.#url, {
+        method,
+        agent: this.#agent,
+        headers: { ...this.#headers(body), ...headers },
+        ...(signal && { signal }),
+      });
       request.once('response', resolve);
       request.once('error', (cause: NodeJS.ErrnoException) => reject(signal?.aborted ? signal.reason : this.#unreachable(cause)));
       request.end(body);
@@ -90,24 +102,24 @@ export class HttpPipe implements Pipe {
   }
 
   /** Hands on every message of a response. */
-  async #deliver(response: IncomingMessage): Promise<void> {
+  async #deliver(response: IncomingMessage, replyTo: RequestId | undefined): Promise<void> {
     const type = response.headers['content-type'] ?? '';
     try {
-      if (type.includes('text/event-stream')) return await this.#readEvents(response);
+      if (type.includes('text/event-stream')) return await this.#readEvents(response, replyTo);
       const text = await read(response, largestMessage);
-      if (text.trim() !== '') this.#parse(text);
+      if (text.trim() !== '') this.#parse(text, replyTo);
     } catch (cause) {
       const problem = cause instanceof RangeError ? cause.message : `broke off its answer: ${(cause as Error).message}`;
       throw new UpstreamError(this.#server, problem, { carriedOut: 'perhaps', cause });
     }
   }
 
-  async #readEvents(response: IncomingMessage): Promise<void> {
+  async #readEvents(response: IncomingMessage, replyTo?: RequestId): Promise<void> {
     let size = 0;
     const parser = createParser({
       onEvent: (event) => {
         size = 0;
-        if (event.data !== '') this.#parse(event.data);
+        if (event.data !== '') this.#parse(event.data, replyTo);
       },
     });
     response.setEncoding('utf8');
@@ -118,7 +130,7 @@ export class HttpPipe implements Pipe {
     }
   }
 
-  #parse(text: string): void {
+  #parse(text: string, replyTo: RequestId | undefined): void {
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -128,7 +140,21 @@ export class HttpPipe implements Pipe {
     }
     const classified = classify(value);
     if (classified.kind === 'invalid') this.#listener?.problem({ problem: `sent ${classified.problem}`, sample: sampleOf(text) });
-    else this.#listener?.message(classified.message);
+    else this.#listener?.message(classified.message, replyTo);
+  }
+
+  /** Hands on the error in the body of a refused request, under the request's id. */
+  #isRefusedAnswer(status: number | undefined, body: string, id: RequestId): boolean {
+    if (status !== 400 && status !== 404) return false;
+    try {
+      const value: unknown = JSON.parse(body);
+      const classified = classify(isObject(value) && (value['id'] === undefined || value['id'] === null) ? { ...value, id } : value);
+      if (classified.kind !== 'response' || !('error' in classified.message)) return false;
+      this.#listener?.message({ ...classified.message, id }, id);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Opens the stream of what the server says unasked. A server without one answers 405; one that is away is found out by calls. */
@@ -157,6 +183,7 @@ export class HttpPipe implements Pipe {
     return new UpstreamError(this.#server, `answered with HTTP ${status}${said}`, {
       carriedOut: refusedBeforeActing ? 'no' : 'perhaps',
       retryAfterMs,
+      status,
     });
   }
 

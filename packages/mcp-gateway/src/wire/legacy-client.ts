@@ -1,3 +1,4 @@
+import type { ClientSide } from '../call.ts';
 import {
   type Answer,
   isObject,
@@ -9,82 +10,35 @@ import {
   rpcCode,
 } from '../json-rpc.ts';
 import { UnreachableError, UpstreamError } from '../upstream-error.ts';
-import type { FrameProblem, Pipe } from './pipe.ts';
+import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './connection.ts';
+import { legacyRevisions, urlElicitationRequired } from './legacy.ts';
+import { moreVerbose } from './log-level.ts';
+import { modernCode } from './modern.ts';
+import { Outstanding } from './outstanding.ts';
+import type { FrameProblem, Pipe, PipeListener } from './pipe.ts';
 
-/** The revisions of the protocol that begin with `initialize`, newest first. */
-export const legacyRevisions = ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05'];
+/** What a client must have declared before a server may put such a question to it. */
+const capabilityOf: Readonly<Record<string, string>> = {
+  'sampling/createMessage': 'sampling',
+  'elicitation/create': 'elicitation',
+  'roots/list': 'roots',
+};
 
-/** What a server said of itself. */
-export interface ServerDescription {
-  /** Its name and version. */
-  readonly serverInfo: JsonObject;
-  /** What it offers. */
-  readonly capabilities: JsonObject;
-  /** How to use it, for a model. */
-  readonly instructions?: string;
-}
+/** Notifications that are about a request, though they do not say which. */
+const aboutRequests = ['notifications/message', 'notifications/elicitation/complete'];
 
-/** How one request is carried out. */
-export interface RequestOptions {
-  /** Takes the request back. */
-  readonly signal: AbortSignal;
-  /** Takes the server's notifications about this request. */
-  readonly notify: (notification: RpcNotification) => void;
-}
-
-/** A conversation with a server, whatever revision it speaks. */
-export interface Connection {
-  /** What the server said of itself. */
-  readonly description: ServerDescription;
-  /** Rejects with an {@link UpstreamError}, or with the signal's reason after the server has been told. */
-  request(method: string, params: JsonObject, options: RequestOptions): Promise<Answer>;
-  /** Ends the conversation and what it started. */
-  close(): Promise<void>;
-}
-
-/** What a conversation tells unasked. */
-export interface ConnectionListener {
-  /** A notification that belongs to no request. */
-  notification(notification: RpcNotification): void;
-  /** Something that is no message. */
-  problem(problem: FrameProblem): void;
-  /** The conversation has ended without our doing. */
-  closed(error: UpstreamError): void;
-}
-
-interface Pending {
-  readonly settle: (answer: Answer) => void;
-  readonly fail: (error: unknown) => void;
-  readonly notify: (notification: RpcNotification) => void;
-  /** The client's own progress token, put back on the way. */
-  readonly progressToken: unknown;
-}
-
-/** Opens a conversation in the revisions up to 2025-11-25: `initialize`, then requests and notifications both ways. */
-export async function connectLegacy(
-  server: string,
-  pipe: Pipe,
-  listener: ConnectionListener,
-  clientInfo: JsonObject,
-  signal: AbortSignal,
-): Promise<Connection> {
-  const client = new LegacyClient(server, pipe, listener);
-  try {
-    await client.open(clientInfo, signal);
-    return client;
-  } catch (error) {
-    await pipe.close();
-    throw error;
-  }
-}
-
-class LegacyClient implements Connection {
+/** A conversation in the revisions up to 2025-11-25: `initialize`, then requests and notifications both ways. */
+export class LegacyClient implements Connection, PipeListener {
+  readonly stateless = false;
   readonly #server: string;
   readonly #pipe: Pipe;
   readonly #listener: ConnectionListener;
-  readonly #pending = new Map<RequestId, Pending>();
-  #lastId = 0;
+  readonly #outstanding = new Outstanding();
+  /** What servers wanted of clients without sessions that these had not declared. */
+  readonly #lacking = new WeakMap<ClientSide, string>();
   #description: ServerDescription = { serverInfo: {}, capabilities: {} };
+  #watched: ReadonlySet<string> = new Set();
+  #logLevel: string | undefined;
   #ended: UpstreamError | undefined;
 
   constructor(server: string, pipe: Pipe, listener: ConnectionListener) {
@@ -97,106 +51,146 @@ class LegacyClient implements Connection {
     return this.#description;
   }
 
-  async open(clientInfo: JsonObject, signal: AbortSignal): Promise<void> {
-    await this.#pipe.open({
-      message: (message) => this.#receive(message),
-      problem: (problem) => this.#receiveProblem(problem),
-      closed: (error) => this.#end(error),
-    });
-    const params = { protocolVersion: legacyRevisions[0], capabilities: {}, clientInfo };
-    const answer = await this.request('initialize', params, { signal, notify: () => {} });
+  /** The handshake. `capabilities` is what the clients of this conversation can be asked for. */
+  async begin(clientInfo: JsonObject, capabilities: JsonObject, signal: AbortSignal): Promise<void> {
+    const answer = await this.request('initialize', { protocolVersion: legacyRevisions[0], capabilities, clientInfo }, { signal });
     if ('error' in answer) throw this.#broken(`refused the handshake: ${answer.error.message}`);
-    const { protocolVersion, serverInfo, capabilities, instructions } = answer.result;
+    const { protocolVersion, serverInfo, capabilities: offered, instructions } = answer.result;
     if (typeof protocolVersion !== 'string' || !legacyRevisions.includes(protocolVersion)) {
       throw this.#broken(`speaks revision ${JSON.stringify(protocolVersion)} of the protocol; known are ${legacyRevisions.join(', ')}`);
     }
     this.#description = {
       serverInfo: isObject(serverInfo) ? serverInfo : {},
-      capabilities: isObject(capabilities) ? capabilities : {},
+      capabilities: isObject(offered) ? offered : {},
       ...(typeof instructions === 'string' && { instructions }),
     };
     this.#pipe.negotiated(protocolVersion);
     await this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/initialized' }, signal);
   }
 
-  request(method: string, params: JsonObject, { signal, notify }: RequestOptions): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      if (this.#ended !== undefined) return reject(new UnreachableError(this.#server, 'has gone away', this.#ended));
-      this.#lastId += 1;
-      const id = this.#lastId;
-      const end = () => {
-        this.#pending.delete(id);
-        signal.removeEventListener('abort', onAbort);
-      };
-      const settle = (answer: Answer) => {
-        end();
-        resolve(answer);
-      };
-      const fail = (error: unknown) => {
-        if (!this.#pending.has(id)) return;
-        end();
-        reject(error);
-      };
-      const onAbort = () => {
-        fail(signal.reason);
-        if (method !== 'initialize') this.#cancel(id, signal.reason);
-      };
-      signal.addEventListener('abort', onAbort, { once: true });
-      const [sent, progressToken] = withProgressToken(params, id);
-      this.#pending.set(id, { settle, fail, notify, progressToken });
-      this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal).then((outcome) => {
-        if (outcome === 'ended') fail(this.#broken('ended its answer without a result'));
-      }, fail);
-    });
+  async request(method: string, given: JsonObject, options: RequestOptions): Promise<Answer> {
+    const { client } = options;
+    const { inputResponses, requestState, ...params } = given;
+    // a server of these revisions gives out no state; what claims to be one was changed, or is somebody else's
+    if (requestState !== undefined) return { error: { code: rpcCode.invalidParams, message: 'requestState was not given out here' } };
+    if (this.#lowersLogLevel(client?.logLevel))
+      await this.#send('logging/setLevel', { level: client?.logLevel }, { signal: options.signal });
+    const answer = await this.#send(method, params, options);
+    return client?.modern === true ? this.#forModernClient(answer, client, () => this.#send(method, params, options)) : answer;
+  }
+
+  async watch(uris: ReadonlySet<string>): Promise<void> {
+    const before = this.#watched;
+    this.#watched = new Set(uris);
+    const { resources } = this.#description.capabilities;
+    if (!isObject(resources) || resources['subscribe'] !== true) return;
+    const signal = new AbortController().signal;
+    const ask = (method: string, uri: string) => this.#send(method, { uri }, { signal }).catch(() => {}); // calls find out what is wrong
+    await Promise.all([
+      ...[...uris].filter((uri) => !before.has(uri)).map((uri) => ask('resources/subscribe', uri)),
+      ...[...before].filter((uri) => !uris.has(uri)).map((uri) => ask('resources/unsubscribe', uri)),
+    ]);
   }
 
   async close(): Promise<void> {
-    this.#end(new UpstreamError(this.#server, 'was disconnected', { carriedOut: 'perhaps' }), true);
+    this.#end(new UpstreamError(this.#server, 'was disconnected', { carriedOut: 'perhaps' }));
     await this.#pipe.close();
   }
 
-  #receive(message: RpcMessage): void {
+  message(message: RpcMessage, replyTo?: RequestId): void {
     if ('method' in message) {
-      if ('id' in message) this.#receiveRequest(message);
-      else this.#receiveNotification(message);
-      return;
+      if ('id' in message) this.#answer(message, replyTo);
+      else this.#receiveNotification(message, replyTo);
+    } else if (message.id !== null && this.#outstanding.has(message.id)) {
+      this.#outstanding.settle(message.id, 'result' in message ? { result: message.result } : { error: message.error });
+    } else {
+      this.#listener.problem({ problem: 'sent a response that answers no open request', sample: `id ${JSON.stringify(message.id)}` });
     }
-    const pending = message.id === null ? undefined : this.#pending.get(message.id);
-    if (pending !== undefined) pending.settle('result' in message ? { result: message.result } : { error: message.error });
-    else this.#listener.problem({ problem: 'sent a response that answers no open request', sample: `id ${JSON.stringify(message.id)}` });
   }
 
-  #receiveRequest({ id, method }: RpcRequest): void {
-    const answer: Answer =
-      method === 'ping' ? { result: {} } : { error: { code: rpcCode.methodNotFound, message: `this client does not offer ${method}` } };
-    this.#pipe.send({ jsonrpc: '2.0', id, ...answer }).catch(() => {}); // a server that is gone needs no answer
-  }
-
-  #receiveNotification(notification: RpcNotification): void {
-    if (notification.method !== 'notifications/progress') {
-      this.#listener.notification(notification);
-      return;
-    }
-    const pending = this.#pending.get(notification.params?.['progressToken'] as RequestId);
-    if (pending?.progressToken === undefined) return;
-    pending.notify({ ...notification, params: { ...notification.params, progressToken: pending.progressToken } });
-  }
-
-  #receiveProblem(problem: FrameProblem): void {
+  problem(problem: FrameProblem): void {
     this.#listener.problem(problem);
-    if (problem.id !== undefined) this.#pending.get(problem.id)?.fail(this.#broken(problem.problem));
+    if (problem.id !== undefined) this.#outstanding.fail(problem.id, this.#broken(problem.problem));
   }
 
-  #cancel(requestId: number, reason: unknown): void {
+  closed(error: UpstreamError): void {
+    if (this.#ended === undefined) this.#listener.closed(error);
+    this.#end(error);
+  }
+
+  #send(method: string, params: JsonObject, { signal, client }: RequestOptions): Promise<Answer> {
+    if (this.#ended !== undefined) return Promise.reject(new UnreachableError(this.#server, 'has gone away', this.#ended));
+    const send = async (id: RequestId, sent: JsonObject) => {
+      const outcome = await this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal);
+      if (outcome === 'ended') this.#outstanding.fail(id, this.#broken('ended its answer without a result'));
+    };
+    return this.#outstanding.add(params, { signal, client }, send, (id, reason) => {
+      if (method !== 'initialize') this.#cancel(id, reason);
+    });
+  }
+
+  /** What these revisions say in ways that a client of the next one does not know. */
+  async #forModernClient(answer: Answer, client: ClientSide, again: () => Promise<Answer>): Promise<Answer> {
+    const lacking = this.#lacking.get(client);
+    if (lacking !== undefined && failed(answer)) return missingCapability(lacking);
+    const elicitations = requiredElicitations(answer);
+    if (elicitations === undefined) return answer;
+    // the questions that the error holds are put, then the call is made again
+    const answers = await Promise.all(elicitations.map((params) => client.ask({ method: 'elicitation/create', params })));
+    return answers.every(accepted) ? again() : answer;
+  }
+
+  /** Answers a request of the server: itself, or through the client whose request it belongs to. */
+  #answer({ id, method, params = {} }: RpcRequest, replyTo: RequestId | undefined): void {
+    const reply = (answer: Answer) => {
+      this.#pipe.send({ jsonrpc: '2.0', id, ...answer }).catch(() => {}); // a server that is gone needs no answer
+    };
+    const capability = capabilityOf[method];
+    const client = this.#clientFor(capability, replyTo);
+    if (method === 'ping') reply({ result: {} });
+    else if (client === undefined) reply({ error: { code: rpcCode.methodNotFound, message: `the client does not offer ${method}` } });
+    else
+      client.ask({ method, params }).then(reply, (error) => reply({ error: { code: rpcCode.internalError, message: messageOf(error) } }));
+  }
+
+  /** The client that a question of the server is for, if it can be asked. */
+  #clientFor(capability: string | undefined, replyTo: RequestId | undefined): ClientSide | undefined {
+    if (capability === undefined) return undefined;
+    const able = (client: ClientSide | undefined) => client?.capabilities[capability] !== undefined;
+    const { clients } = this.#outstanding;
+    // where the server does not say which request it means, the latest whose client can be asked
+    const client = this.#outstanding.clientOf(replyTo) ?? clients.filter(able).at(-1) ?? clients.at(-1) ?? this.#listener.bystander();
+    if (able(client)) return client;
+    if (client?.modern === true) this.#lacking.set(client, capability);
+    return undefined;
+  }
+
+  #receiveNotification(notification: RpcNotification, replyTo: RequestId | undefined): void {
+    if (notification.method === 'notifications/progress') {
+      this.#outstanding.progress(notification);
+      return;
+    }
+    const client = this.#outstanding.clientOf(replyTo);
+    const about = client === undefined ? this.#outstanding.clients : [client];
+    if (!aboutRequests.includes(notification.method) || about.length === 0) this.#listener.notification(notification);
+    else for (const each of new Set(about)) each.notify(notification);
+  }
+
+  /** Whether a client wants more log messages than the server has been asked for so far. */
+  #lowersLogLevel(level: string | undefined): boolean {
+    if (level === undefined || !moreVerbose(level, this.#logLevel) || this.#description.capabilities['logging'] === undefined) return false;
+    this.#logLevel = level;
+    return true;
+  }
+
+  #cancel(requestId: RequestId, reason: unknown): void {
     const params = { requestId, reason: reason instanceof Error ? reason.message : 'cancelled' };
     this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params }).catch(() => {});
   }
 
-  #end(error: UpstreamError, byUs = false): void {
-    if (this.#ended !== undefined) return;
-    this.#ended = error;
-    for (const pending of [...this.#pending.values()]) pending.fail(error);
-    if (!byUs) this.#listener.closed(error);
+  #end(error: UpstreamError): void {
+    this.#ended ??= error;
+    this.#outstanding.failAll(error);
   }
 
   #broken(problem: string): UpstreamError {
@@ -204,9 +198,27 @@ class LegacyClient implements Connection {
   }
 }
 
-/** The parameters with a progress token of this conversation in place of the client's, which another client may use too. */
-function withProgressToken(params: JsonObject, id: number): [JsonObject, unknown] {
-  const meta = params['_meta'];
-  if (!isObject(meta) || meta['progressToken'] === undefined) return [params, undefined];
-  return [{ ...params, _meta: { ...meta, progressToken: id } }, meta['progressToken']];
+/** The questions of an answer that says: first send the user to these addresses. */
+function requiredElicitations(answer: Answer): readonly JsonObject[] | undefined {
+  if (!('error' in answer) || answer.error.code !== urlElicitationRequired || !isObject(answer.error.data)) return undefined;
+  const { elicitations } = answer.error.data;
+  return Array.isArray(elicitations) && elicitations.length > 0 && elicitations.every(isObject) ? elicitations : undefined;
+}
+
+/** The error of revision 2026-07-28 that says what a client would have to offer. */
+function missingCapability(capability: string): Answer {
+  const message = `the server needs a client that offers ${capability}`;
+  return { error: { code: modernCode.missingClientCapability, message, data: { requiredCapabilities: { [capability]: {} } } } };
+}
+
+function failed(answer: Answer): boolean {
+  return 'error' in answer || answer.result['isError'] === true;
+}
+
+function accepted(answer: Answer): boolean {
+  return 'result' in answer && answer.result['action'] === 'accept';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'the client is gone';
 }

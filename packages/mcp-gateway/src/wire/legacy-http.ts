@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Principal } from '../call.ts';
-import { classify, type RequestId, type RpcMessage, type RpcNotification, type RpcRequest, rpcCode } from '../json-rpc.ts';
+import { type RequestId, type RpcMessage, type RpcRequest, rpcCode } from '../json-rpc.ts';
 import type { Router } from '../router.ts';
-import { BodyTooLarge, type HttpReply, type HttpRequest, type HttpStream, sendJson } from './exchange.ts';
-import { legacyRevisions } from './legacy-client.ts';
+import { accepts, event, eventStream, type HttpReply, type HttpRequest, type HttpStream, sendJson } from './exchange.ts';
+import { legacyRevisions } from './legacy.ts';
 import { type GatewayDescription, LegacySession, respond } from './legacy-session.ts';
-import { largestMessage } from './pipe.ts';
 
 /** Bounds of the sessions of one endpoint. */
 export interface SessionBounds {
@@ -14,8 +13,6 @@ export interface SessionBounds {
   /** How long a session without requests and without an open stream is kept, in ms. */
   readonly idleMs: number;
 }
-
-const eventStream = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' };
 
 /** The streamable HTTP endpoint of revision 2025-11-25 and those before it. */
 export class LegacyHttp {
@@ -38,10 +35,9 @@ export class LegacyHttp {
     return this.#sessions.size;
   }
 
-  /** Answers a request to the endpoint on behalf of an admitted principal. */
+  /** Answers a request other than a POST. */
   async handle(request: HttpRequest, reply: HttpReply, principal: Principal): Promise<void> {
     const { method } = request;
-    if (method === 'POST') return this.#post(request, reply, principal);
     if (method !== 'GET' && method !== 'DELETE') {
       return refuse(reply, 405, rpcCode.invalidRequest, `method ${method} is not allowed`, { allow: 'GET, POST, DELETE' });
     }
@@ -51,9 +47,9 @@ export class LegacyHttp {
     else this.#end(request, reply, session);
   }
 
-  /** Tells every client of a tenant. */
-  broadcast(tenant: string, notification: RpcNotification): void {
-    for (const session of this.#sessions.values()) if (session.principal.tenant === tenant) session.listener?.notify(notification);
+  /** The sessions of a tenant. */
+  *of(tenant: string): Iterable<LegacySession> {
+    for (const session of this.#sessions.values()) if (session.principal.tenant === tenant) yield session;
   }
 
   /** Ends all sessions and streams. */
@@ -63,37 +59,16 @@ export class LegacyHttp {
     for (const stream of [...this.#streams]) stream.end();
   }
 
-  async #post(request: HttpRequest, reply: HttpReply, principal: Principal): Promise<void> {
-    if (!accepts(request, 'application/json') || !accepts(request, 'text/event-stream')) {
-      return refuse(reply, 406, rpcCode.invalidRequest, 'the client must accept application/json and text/event-stream');
-    }
-    if (!(request.header('content-type') ?? '').startsWith('application/json')) {
-      return refuse(reply, 415, rpcCode.invalidRequest, 'the content type must be application/json');
-    }
-    const message = await this.#read(request, reply);
-    if (message === undefined) return;
+  /** Answers a message that a client posted. */
+  async post(message: RpcMessage, request: HttpRequest, reply: HttpReply, principal: Principal): Promise<void> {
     const asked = 'method' in message && 'id' in message ? message : undefined;
     if (asked?.method === 'initialize') return this.#begin(asked, reply, principal);
     const session = this.#sessionOf(request, reply, principal, asked?.id ?? null);
     if (session === undefined) return;
     if (asked !== undefined) return this.#answer(asked, reply, session);
-    if ('method' in message) session.receive(message);
+    if (!('method' in message)) session.receiveResponse(message);
+    else if (!('id' in message)) session.receive(message);
     reply.send(202, {});
-  }
-
-  async #read(request: HttpRequest, reply: HttpReply): Promise<RpcMessage | undefined> {
-    let value: unknown;
-    try {
-      value = JSON.parse(await request.body(largestMessage));
-    } catch (error) {
-      if (error instanceof BodyTooLarge) refuse(reply, 413, rpcCode.invalidRequest, error.message, { connection: 'close' });
-      else refuse(reply, 400, rpcCode.parseError, 'the body is not JSON');
-      return undefined;
-    }
-    const classified = classify(value);
-    if (classified.kind !== 'invalid') return classified.message;
-    refuse(reply, 400, rpcCode.invalidRequest, `the body is ${classified.problem}`);
-    return undefined;
   }
 
   #begin(request: RpcRequest, reply: HttpReply, principal: Principal): void {
@@ -114,9 +89,9 @@ export class LegacyHttp {
   /** Answers with JSON, unless something has to be said before the answer: then with a stream. */
   async #answer(request: RpcRequest, reply: HttpReply, session: LegacySession): Promise<void> {
     let stream: HttpStream | undefined;
-    const response = await session.answer(request, (notification) => {
+    const response = await session.answer(request, (message) => {
       stream ??= this.#open(reply);
-      stream.write(event(notification));
+      stream.write(event(message));
     });
     if (stream !== undefined) {
       if (response !== undefined) stream.write(event(response));
@@ -138,7 +113,7 @@ export class LegacyHttp {
       return;
     }
     const stream = this.#open(reply);
-    session.listener = { notify: (notification) => stream.write(event(notification)), end: () => stream.end() };
+    session.listener = { tell: (message) => stream.write(event(message)), end: () => stream.end() };
     stream.onClose(() => {
       session.listener = undefined;
       session.usedAt = this.#now();
@@ -195,16 +170,8 @@ export class LegacyHttp {
   }
 }
 
-function accepts(request: HttpRequest, type: string): boolean {
-  const accept = request.header('accept') ?? '*/*';
-  return accept.includes(type) || accept.includes('*/*') || accept.includes(`${type.split('/')[0]}/*`);
-}
-
-function event(message: unknown): string {
-  return `event: message\ndata: ${JSON.stringify(message)}\n\n`;
-}
-
-function refuse(
+/** Refuses a request to the endpoint. */
+export function refuse(
   reply: HttpReply,
   status: number,
   code: number,

@@ -1,4 +1,4 @@
-import type { RpcMessage } from '../json-rpc.ts';
+import type { RequestId, RpcMessage } from '../json-rpc.ts';
 import type { UpstreamError } from '../upstream-error.ts';
 
 /** The largest message that is read from a server or a client, in bytes. */
@@ -16,8 +16,8 @@ export interface FrameProblem {
 
 /** What a pipe tells whoever speaks through it. */
 export interface PipeListener {
-  /** A message of the protocol. */
-  message(message: RpcMessage): void;
+  /** A message of the protocol; `replyTo` is the request whose answer it came with, where the pipe can tell. */
+  message(message: RpcMessage, replyTo?: RequestId): void;
   /** Something that is none. */
   problem(problem: FrameProblem): void;
   /** The pipe has ended; nothing more comes. Told once. */
@@ -32,7 +32,9 @@ export interface Pipe {
    * Hands a message over. `'sent'` means that what comes of it arrives by itself; `'ended'` that everything that could come of
    * it has. Rejects with an {@link UpstreamError} where it could not be handed over or the server refused it.
    */
-  send(message: RpcMessage, signal?: AbortSignal): Promise<'sent' | 'ended'>;
+  send(message: RpcMessage, signal?: AbortSignal, headers?: Readonly<Record<string, string>>): Promise<'sent' | 'ended'>;
+  /** Whether an aborted `send` tells the server by itself that the request is taken back. */
+  readonly cancelsByClosing: boolean;
   /** The two sides have agreed on a revision of the protocol. */
   negotiated(revision: string): void;
   /** Ends the pipe and whatever it started. */

@@ -1,22 +1,36 @@
 import type { Readable, Writable } from 'node:stream';
 import type { Principal } from '../call.ts';
-import { classify, type RpcMessage, type RpcNotification, rpcCode } from '../json-rpc.ts';
+import {
+  classify,
+  isObject,
+  type RequestId,
+  type RpcMessage,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+  rpcCode,
+} from '../json-rpc.ts';
 import type { Router } from '../router.ts';
 import { type GatewayDescription, LegacySession, respond } from './legacy-session.ts';
 import { Lines } from './lines.ts';
+import { meta } from './modern.ts';
+import type { ModernServer } from './modern-server.ts';
 import { largestMessage } from './pipe.ts';
 
 /** Serves the one client that started this process, over its standard streams. */
 export class StdioEndpoint {
   readonly #router: Router;
+  readonly #modern: ModernServer;
+  readonly #running = new Map<RequestId, AbortController>();
   readonly #principal: Principal;
   readonly #describe: () => GatewayDescription;
   readonly #output: Writable;
   #session: LegacySession | undefined;
   #input: Readable | undefined;
 
-  constructor(router: Router, principal: Principal, describe: () => GatewayDescription, output: Writable) {
+  constructor(router: Router, modern: ModernServer, principal: Principal, describe: () => GatewayDescription, output: Writable) {
     this.#router = router;
+    this.#modern = modern;
     this.#principal = principal;
     this.#describe = describe;
     this.#output = output;
@@ -37,6 +51,7 @@ export class StdioEndpoint {
       // a client that breaks off has ended too
     }
     this.#session?.close();
+    for (const running of this.#running.values()) running.abort(new Error('the client has gone'));
   }
 
   /** Reads no further. */
@@ -44,9 +59,9 @@ export class StdioEndpoint {
     this.#input?.destroy();
   }
 
-  /** Tells the client. */
-  notify(notification: RpcNotification): void {
-    if (this.#session !== undefined) this.#write(notification);
+  /** Tells a client of the older revisions. */
+  get session(): LegacySession | undefined {
+    return this.#session;
   }
 
   #receive(line: string): void {
@@ -58,27 +73,59 @@ export class StdioEndpoint {
       return;
     }
     const classified = classify(value);
-    if (classified.kind === 'notification') this.#session?.receive(classified.message);
-    else if (classified.kind === 'invalid') {
-      this.#write(respond(null, { error: { code: rpcCode.invalidRequest, message: `the line is ${classified.problem}` } }));
-    } else if (classified.kind === 'request') {
-      const { message } = classified;
-      if (message.method === 'initialize') {
-        this.#session = new LegacySession(this.#principal, this.#router, message.params ?? {});
-        this.#write(respond(message.id, this.#session.welcome(this.#describe())));
-      } else if (this.#session === undefined) {
-        this.#write(respond(message.id, { error: { code: rpcCode.invalidRequest, message: 'begin with initialize' } }));
-      } else {
-        void this.#answer(this.#session, message);
-      }
-    }
+    if (classified.kind === 'request' && classified.message.method === 'initialize') this.#begin(classified.message);
+    else if (classified.kind === 'request') void this.#request(classified.message);
+    else if (classified.kind === 'notification') this.#notification(classified.message);
+    else if (classified.kind === 'response') this.#session?.receiveResponse(classified.message);
+    else this.#write(respond(null, { error: { code: rpcCode.invalidRequest, message: `the line is ${classified.problem}` } }));
   }
 
-  async #answer(session: LegacySession, request: RpcMessage & { method: string; id: string | number }): Promise<void> {
-    const response = await session
-      .answer(request, (notification) => this.#write(notification))
-      .catch(() => respond(request.id, { error: { code: rpcCode.internalError, message: 'the gateway failed; its log has the reason' } }));
+  #notification(notification: RpcNotification): void {
+    const { method, params } = notification;
+    const running = method === 'notifications/cancelled' ? this.#running.get(params?.['requestId'] as RequestId) : undefined;
+    if (running !== undefined) running.abort(new Error('the client took the request back'));
+    else this.#session?.receive(notification);
+  }
+
+  #begin({ id, params = {} }: RpcRequest): void {
+    this.#session = new LegacySession(this.#principal, this.#router, params);
+    this.#session.listener = { tell: (message) => this.#write(message), end: () => {} };
+    this.#write(respond(id, this.#session.welcome(this.#describe())));
+  }
+
+  async #request(request: RpcRequest): Promise<void> {
+    const response = await this.#answer(request).catch(() =>
+      respond(request.id, { error: { code: rpcCode.internalError, message: 'the gateway failed; its log has the reason' } }),
+    );
     if (response !== undefined) this.#write(response);
+  }
+
+  /** A request that says who it is stands for itself; the others belong to the one session that `initialize` begins. */
+  async #answer(request: RpcRequest): Promise<RpcResponse | undefined> {
+    const { id, params = {} } = request;
+    const { _meta } = params;
+    if (isObject(_meta) && meta.protocolVersion in _meta) return this.#answerModern(request);
+    if (this.#session !== undefined) return this.#session.answer(request, (message) => this.#write(message));
+    return respond(id, {
+      error: { code: rpcCode.invalidRequest, message: 'begin with initialize, or say in _meta which revision this is' },
+    });
+  }
+
+  async #answerModern(request: RpcRequest): Promise<RpcResponse | undefined> {
+    const { id } = request;
+    if (this.#running.has(id))
+      return respond(id, { error: { code: rpcCode.invalidRequest, message: 'a request with this id is still running' } });
+    const running = new AbortController();
+    this.#running.set(id, running);
+    const exchange = { principal: this.#principal, tell: (message: RpcMessage) => this.#write(message), signal: running.signal };
+    try {
+      return respond(id, await this.#modern.answer(request, exchange));
+    } catch (error) {
+      if (running.signal.aborted) return undefined;
+      throw error;
+    } finally {
+      this.#running.delete(id);
+    }
   }
 
   #write(message: RpcMessage): void {

@@ -92,6 +92,8 @@ export class StdioPipe implements Pipe {
     });
   }
 
+  readonly cancelsByClosing = false;
+
   negotiated(): void {}
 
   async close(): Promise<void> {

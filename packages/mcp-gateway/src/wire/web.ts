@@ -4,13 +4,19 @@ import { BodyTooLarge, type HttpReply, type HttpRequest, type HttpStream, mostUn
 export function webHandler(handle: (request: HttpRequest, reply: HttpReply) => Promise<void>): (request: Request) => Promise<Response> {
   return (request) =>
     new Promise((resolve, reject) => {
+      const gone: (() => void)[] = [];
+      const goneAway = () => {
+        for (const fn of gone) fn();
+      };
+      request.signal.addEventListener('abort', goneAway, { once: true });
       const reply: HttpReply = {
         send: (status, headers, body) => resolve(new Response(body ?? null, { status, headers })),
         stream: (status, headers) => {
-          const { stream, body } = webStream();
+          const { stream, body } = webStream(goneAway);
           resolve(new Response(body, { status, headers }));
           return stream;
         },
+        onGone: (fn) => gone.push(fn),
       };
       handle(exchangeOf(request), reply).catch(reject);
     });
@@ -40,7 +46,7 @@ async function bodyOf(request: Request, most: number): Promise<string> {
   return Buffer.concat(parts).toString('utf8');
 }
 
-function webStream(): { stream: HttpStream; body: ReadableStream<Uint8Array> } {
+function webStream(goneAway: () => void): { stream: HttpStream; body: ReadableStream<Uint8Array> } {
   const encoder = new TextEncoder();
   const closed: (() => void)[] = [];
   let open = true;
@@ -55,7 +61,10 @@ function webStream(): { stream: HttpStream; body: ReadableStream<Uint8Array> } {
       start: (own) => {
         controller = own;
       },
-      cancel: close,
+      cancel: () => {
+        goneAway();
+        close();
+      },
     },
     { highWaterMark: mostUnread, size: (chunk) => chunk.length },
   );

@@ -1,0 +1,99 @@
+import type { ClientQuestion } from './call.ts';
+import { type Answer, isObject, type JsonObject } from './json-rpc.ts';
+
+/** A member of a question's `_meta` by which a server may name the question; the client sees the name, not the member. */
+export const questionKey = 'io.tidegate/inputKey';
+
+/** How long after a question others are waited for, so that what is asked together is handed out together, in ms. */
+const gatherMs = 20;
+
+interface OpenQuestion {
+  readonly question: ClientQuestion;
+  readonly answer: (answer: Answer) => void;
+}
+
+/** How far a conversation has come: it is over, or waits for the client. */
+export type Turn = { readonly answer: Answer } | { readonly questions: Readonly<Record<string, ClientQuestion>> };
+
+/**
+ * One call of a client that cannot be asked while it waits: the call runs on, and its questions are handed out and answered
+ * in turns, each a request of its own.
+ */
+export class Conversation {
+  readonly #open = new Map<string, OpenQuestion>();
+  readonly #abort = new AbortController();
+  readonly #given: JsonObject;
+  #asked = 0;
+  #over: Promise<Answer> = Promise.resolve({ result: {} });
+  #wake: (() => void) | undefined;
+
+  /** `given` are answers that came before their questions, by the questions' names. */
+  constructor(given: JsonObject) {
+    this.#given = given;
+  }
+
+  /** Aborted when the conversation is called off. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Starts the call. */
+  begin(call: () => Promise<Answer>): void {
+    this.#over = call();
+    this.#over.catch(() => {}); // whoever takes the next turn hears of it
+  }
+
+  /** Puts a question to the client; resolves when a later turn brings the answer. */
+  ask(question: ClientQuestion): Promise<Answer> {
+    if (this.#abort.signal.aborted) return Promise.reject(this.#abort.signal.reason);
+    const [key, unnamed] = this.#name(question);
+    const given = this.#given[key];
+    if (isObject(given)) return Promise.resolve({ result: given });
+    return new Promise((resolve, reject) => {
+      const onAbort = () => reject(this.#abort.signal.reason);
+      this.#abort.signal.addEventListener('abort', onAbort, { once: true });
+      const answer = (said: Answer) => {
+        this.#open.delete(key);
+        this.#abort.signal.removeEventListener('abort', onAbort);
+        resolve(said);
+      };
+      this.#open.set(key, { question: unnamed, answer });
+      setTimeout(() => this.#wake?.(), gatherMs);
+    });
+  }
+
+  /** Waits until the call is over or has questions. */
+  async turn(): Promise<Turn> {
+    if (this.#open.size === 0) {
+      const asked = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      const answer = await Promise.race([this.#over, asked]);
+      this.#wake = undefined;
+      if (answer !== undefined) return { answer };
+    }
+    return { questions: Object.fromEntries([...this.#open].map(([key, { question }]) => [key, question])) };
+  }
+
+  /** Hands answers in by the keys of their questions; what answers no open question is left aside. */
+  deliver(answers: JsonObject): void {
+    for (const [key, { answer }] of [...this.#open]) {
+      const given = answers[key];
+      if (isObject(given)) answer({ result: given });
+    }
+  }
+
+  /** Calls the call and its questions off. */
+  abort(reason: unknown): void {
+    this.#abort.abort(reason);
+  }
+
+  /** The question's key: its own name if it has one that is free. */
+  #name({ method, params }: ClientQuestion): [string, ClientQuestion] {
+    this.#asked += 1;
+    const { _meta, ...others } = params;
+    const { [questionKey]: name, ...rest } = isObject(_meta) ? _meta : {};
+    const key = typeof name === 'string' && name !== '' && !this.#open.has(name) ? name : `q${this.#asked}`;
+    return [key, { method, params: Object.keys(rest).length === 0 ? others : { ...others, _meta: rest } }];
+  }
+}

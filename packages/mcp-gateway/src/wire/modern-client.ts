@@ -1,0 +1,171 @@
+import type { ClientQuestion, ClientSide } from '../call.ts';
+import { type Answer, isObject, type JsonObject, type RequestId, type RpcMessage, type RpcNotification } from '../json-rpc.ts';
+import { UnreachableError, UpstreamError } from '../upstream-error.ts';
+import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './connection.ts';
+import { meta, modernRevisions, withMeta, withoutOwnedMeta } from './modern.ts';
+import { encodeHeader, nameMember, parameterHeaders, parameterValues } from './modern-headers.ts';
+import { Outstanding } from './outstanding.ts';
+import type { FrameProblem, Pipe, PipeListener } from './pipe.ts';
+
+/** How often a server may ask for more input before its call is given up. */
+const mostRounds = 20;
+
+/** A conversation in revision 2026-07-28: every request says who asks and what it can be asked; there is no handshake. */
+export class ModernClient implements Connection, PipeListener {
+  readonly stateless = true;
+  readonly #server: string;
+  readonly #pipe: Pipe;
+  readonly #listener: ConnectionListener;
+  readonly #clientInfo: JsonObject;
+  readonly #outstanding = new Outstanding();
+  #description: ServerDescription = { serverInfo: {}, capabilities: {} };
+  #ended: UpstreamError | undefined;
+  #watch = new AbortController();
+
+  constructor(server: string, pipe: Pipe, listener: ConnectionListener, clientInfo: JsonObject) {
+    this.#server = server;
+    this.#pipe = pipe;
+    this.#listener = listener;
+    this.#clientInfo = clientInfo;
+  }
+
+  get description(): ServerDescription {
+    return this.#description;
+  }
+
+  /** Asks what the server is. The answer decides whether it speaks this revision at all. */
+  discover(signal: AbortSignal): Promise<Answer> {
+    return this.#send('server/discover', {}, { signal });
+  }
+
+  /** Takes the answer to {@link ModernClient.discover} over and begins to listen for changes. */
+  begin({ capabilities, instructions, _meta }: JsonObject): void {
+    const serverInfo = isObject(_meta) ? _meta[meta.serverInfo] : undefined;
+    this.#description = {
+      serverInfo: isObject(serverInfo) ? serverInfo : {},
+      capabilities: isObject(capabilities) ? capabilities : {},
+      ...(typeof instructions === 'string' && { instructions }),
+    };
+    void this.watch(new Set());
+  }
+
+  /** Carries the request out; where the client cannot take interim results, its questions are put to it here. */
+  async request(method: string, params: JsonObject, options: RequestOptions): Promise<Answer> {
+    let sent = params;
+    for (let round = 0; round < mostRounds; round += 1) {
+      const answer = await this.#send(method, sent, options);
+      const { client } = options;
+      if (client?.modern === true || !('result' in answer) || answer.result['resultType'] !== 'input_required') return answer;
+      const { inputRequests, requestState } = answer.result;
+      const inputResponses = await answers(isObject(inputRequests) ? inputRequests : {}, client);
+      sent = { ...params, inputResponses, ...(requestState !== undefined && { requestState }) };
+    }
+    throw this.#broken(`asked for input ${mostRounds} times and gave no result`);
+  }
+
+  async watch(uris: ReadonlySet<string>): Promise<void> {
+    this.#watch.abort(new Error('replaced'));
+    this.#watch = new AbortController();
+    const { capabilities } = this.#description;
+    const offers = (part: string, member: string) => isObject(capabilities[part]) && capabilities[part][member] === true;
+    const notifications = {
+      ...(offers('tools', 'listChanged') && { toolsListChanged: true }),
+      ...(offers('prompts', 'listChanged') && { promptsListChanged: true }),
+      ...(offers('resources', 'listChanged') && { resourcesListChanged: true }),
+      ...(uris.size > 0 && { resourceSubscriptions: [...uris] }),
+    };
+    if (Object.keys(notifications).length === 0) return;
+    // the stream ends with the conversation, with the next watch, or when the server ends it; calls find out the rest
+    this.#send('subscriptions/listen', { notifications }, { signal: this.#watch.signal }).catch(() => {});
+  }
+
+  async close(): Promise<void> {
+    this.#watch.abort(new Error('closed'));
+    this.#end(new UpstreamError(this.#server, 'was disconnected', { carriedOut: 'perhaps' }));
+    await this.#pipe.close();
+  }
+
+  message(message: RpcMessage): void {
+    if ('method' in message) {
+      if ('id' in message)
+        this.#listener.problem({ problem: `sent a request, ${message.method}, which this revision does not have`, sample: '' });
+      else this.#receiveNotification(message);
+    } else if (message.id !== null && this.#outstanding.has(message.id)) {
+      this.#outstanding.settle(message.id, 'result' in message ? { result: message.result } : { error: message.error });
+    } else {
+      this.#listener.problem({ problem: 'sent a response that answers no open request', sample: `id ${JSON.stringify(message.id)}` });
+    }
+  }
+
+  problem(problem: FrameProblem): void {
+    this.#listener.problem(problem);
+    if (problem.id !== undefined) this.#outstanding.fail(problem.id, this.#broken(problem.problem));
+  }
+
+  closed(error: UpstreamError): void {
+    if (this.#ended === undefined) this.#listener.closed(error);
+    this.#end(error);
+  }
+
+  #send(method: string, params: JsonObject, { signal, client, tool }: RequestOptions): Promise<Answer> {
+    if (this.#ended !== undefined) return Promise.reject(new UnreachableError(this.#server, 'has gone away', this.#ended));
+    const stamped = withMeta(withoutOwnedMeta(params), {
+      [meta.protocolVersion]: modernRevisions[0],
+      [meta.clientInfo]: this.#clientInfo,
+      [meta.clientCapabilities]: client?.capabilities ?? {},
+      ...(client?.logLevel !== undefined && { [meta.logLevel]: client.logLevel }),
+    });
+    const send = async (id: RequestId, sent: JsonObject) => {
+      const outcome = await this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal, headersOf(method, params, tool));
+      if (outcome === 'ended') this.#outstanding.fail(id, this.#broken('ended its answer without a result'));
+    };
+    return this.#outstanding.add(stamped, { signal, client }, send, (id) => this.#cancel(id));
+  }
+
+  #receiveNotification(notification: RpcNotification): void {
+    const { method, params } = notification;
+    if (method === 'notifications/progress') this.#outstanding.progress(notification);
+    if (['notifications/progress', 'notifications/subscriptions/acknowledged', 'notifications/cancelled'].includes(method)) return;
+    this.#listener.notification(params === undefined ? notification : { ...notification, params: withoutOwnedMeta(params) });
+  }
+
+  /** Over HTTP the end of the response's stream has said it already. */
+  #cancel(requestId: RequestId): void {
+    if (this.#pipe.cancelsByClosing || this.#ended !== undefined) return;
+    this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } }).catch(() => {});
+  }
+
+  #end(error: UpstreamError): void {
+    this.#ended ??= error;
+    this.#outstanding.failAll(error);
+  }
+
+  #broken(problem: string): UpstreamError {
+    return new UpstreamError(this.#server, problem, { carriedOut: 'perhaps', code: 'ERR_UPSTREAM_PROTOCOL' });
+  }
+}
+
+/** Puts a server's questions to a client side by side; what the client does not answer is left out. */
+async function answers(questions: JsonObject, client: ClientSide | undefined): Promise<JsonObject> {
+  const given = await Promise.all(
+    Object.entries(questions).map(async ([key, question]) => {
+      if (client === undefined || !isObject(question) || typeof question['method'] !== 'string') return [];
+      const { method, params } = question;
+      const answer = await client.ask({ method, params: isObject(params) ? params : {} } satisfies ClientQuestion);
+      return 'result' in answer ? [[key, answer.result] as const] : [];
+    }),
+  );
+  return Object.fromEntries(given.flat());
+}
+
+/** The headers that repeat a request, as revision 2026-07-28 wants them. */
+function headersOf(method: string, params: JsonObject, tool: JsonObject | undefined): Record<string, string> {
+  const member = nameMember(method);
+  const name = member === undefined ? undefined : params[member];
+  return {
+    'mcp-protocol-version': modernRevisions[0] as string,
+    'mcp-method': method,
+    ...(typeof name === 'string' && { 'mcp-name': encodeHeader(name) }),
+    ...(tool !== undefined && parameterValues(parameterHeaders(tool['inputSchema']), params['arguments'])),
+  };
+}
