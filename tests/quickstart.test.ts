@@ -11,7 +11,14 @@ import { root } from './workspace.ts';
 function start(...args: string[]): { child: ChildProcess; output: () => string; ended: Promise<number | null> } {
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', '--conditions=@tidegate/source', join(root, 'examples/quickstart/main.ts'), ...args],
+    [
+      '--import',
+      'tsx',
+      '--disable-warning=ExperimentalWarning',
+      '--conditions=@tidegate/source',
+      join(root, 'examples/quickstart/main.ts'),
+      ...args,
+    ],
     { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   let output = '';

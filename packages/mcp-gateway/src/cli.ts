@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { createGateway } from './compose.ts';
 import { readConfigFile } from './config.ts';
 import { ConfigError } from './config-error.ts';
-import { logEvents, stderrLogger } from './log.ts';
+import { logEvents, logWarnings, stderrLogger } from './log.ts';
 import { serve } from './node.ts';
 import { version } from './version.ts';
 
@@ -50,8 +50,9 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function serveHttp(file: string, host: string | undefined, port: string | undefined): Promise<number> {
   const { config } = await readConfigFile(file);
-  const gateway = await createGateway(file);
   const logger = stderrLogger();
+  logWarnings(logger);
+  const gateway = await createGateway(file);
   logEvents(gateway, logger);
   const chosenPort = port === undefined ? config.port : portOf(port);
   const chosenHost = host ?? config.host;
@@ -67,8 +68,10 @@ async function serveHttp(file: string, host: string | undefined, port: string | 
 }
 
 async function serveStdio(file: string): Promise<number> {
+  const logger = stderrLogger();
+  logWarnings(logger);
   const gateway = await createGateway(file);
-  logEvents(gateway, stderrLogger());
+  logEvents(gateway, logger);
   const code = await Promise.race([gateway.serveStdio(process.stdin, process.stdout).then(() => exit.clean), interrupted()]);
   await gateway.close();
   return code;

@@ -19,6 +19,17 @@ export function stderrLogger(stream: NodeJS.WriteStream = process.stderr): Logge
   };
 }
 
+/**
+ * Makes this process's warnings lines of the log like all else. For programs, not for libraries: it takes the printing over from
+ * Node. That Node's SQLite is still called experimental is left out; it is chosen on purpose.
+ */
+export function logWarnings(logger: Logger): void {
+  process.removeAllListeners('warning');
+  process.on('warning', ({ name, message, stack }) => {
+    if (name !== 'ExperimentalWarning' || !message.startsWith('SQLite')) logger.warn(message, { event: 'warning', name, stack });
+  });
+}
+
 /** Tells a logger what happens in a gateway; of calls only those that were refused. */
 export function logEvents(gateway: Gateway, logger: Logger): void {
   gateway.on('server', (event) => {

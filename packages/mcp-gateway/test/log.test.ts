@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Listeners } from '../src/core.ts';
 import type { Gateway } from '../src/index.ts';
-import { logEvents, stderrLogger } from '../src/log.ts';
+import { logEvents, logWarnings, stderrLogger } from '../src/log.ts';
 
 class Sink {
   readonly isTTY: boolean;
@@ -86,4 +86,20 @@ test('on a terminal it is one line of text, which nothing that a server says can
   }, true);
   expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} info {2}server 'own' is up\n$/);
   expect(lines[1]?.slice(13)).toBe('warn  it said: ?[31mred???and ? more\n');
+});
+
+test('warnings of the process are lines of the log, but for the age of its SQLite', async () => {
+  const before = process.listeners('warning');
+  const lines: [string, object | undefined][] = [];
+  const logger = { info: () => {}, warn: (message: string, fields?: object) => lines.push([message, fields]), error: () => {} };
+  try {
+    logWarnings(logger);
+    process.emitWarning('SQLite is an experimental feature', 'ExperimentalWarning');
+    process.emitWarning('the tide is high', 'TideWarning');
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(lines).toEqual([['the tide is high', expect.objectContaining({ event: 'warning', name: 'TideWarning' })]]);
+  } finally {
+    process.removeAllListeners('warning');
+    for (const listener of before) process.on('warning', listener);
+  }
 });
