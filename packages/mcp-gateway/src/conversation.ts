@@ -22,14 +22,14 @@ export type Turn = { readonly answer: Answer } | { readonly questions: Readonly<
 export class Conversation {
   readonly #open = new Map<string, OpenQuestion>();
   readonly #abort = new AbortController();
-  readonly #given: JsonObject;
+  readonly #given: Map<string, unknown>;
   #asked = 0;
   #over: Promise<Answer> = Promise.resolve({ result: {} });
   #wake: (() => void) | undefined;
 
-  /** `given` are answers that came before their questions, by the questions' names. */
+  /** `given` are answers that came before their questions, by the questions' names: each for one question. */
   constructor(given: JsonObject) {
-    this.#given = given;
+    this.#given = new Map(Object.entries(given));
   }
 
   /** Aborted when the conversation is called off. */
@@ -47,7 +47,8 @@ export class Conversation {
   ask(question: ClientQuestion): Promise<Answer> {
     if (this.#abort.signal.aborted) return Promise.reject(this.#abort.signal.reason);
     const [key, unnamed] = this.#name(question);
-    const given = this.#given[key];
+    const given = this.#given.get(key);
+    this.#given.delete(key); // a server that asks again did not like it
     if (isObject(given)) return Promise.resolve({ result: given });
     return new Promise((resolve, reject) => {
       const onAbort = () => reject(this.#abort.signal.reason);
@@ -58,7 +59,9 @@ export class Conversation {
         resolve(said);
       };
       this.#open.set(key, { question: unnamed, answer });
-      setTimeout(() => this.#wake?.(), gatherMs);
+      setTimeout(() => {
+        if (this.#open.size > 0) this.#wake?.();
+      }, gatherMs);
     });
   }
 
@@ -90,10 +93,15 @@ export class Conversation {
 
   /** The question's key: its own name if it has one that is free. */
   #name({ method, params }: ClientQuestion): [string, ClientQuestion] {
-    this.#asked += 1;
     const { _meta, ...others } = params;
     const { [questionKey]: name, ...rest } = isObject(_meta) ? _meta : {};
-    const key = typeof name === 'string' && name !== '' && !this.#open.has(name) ? name : `q${this.#asked}`;
+    const key = typeof name === 'string' && name !== '' && !this.#open.has(name) ? name : this.#freeName();
     return [key, { method, params: Object.keys(rest).length === 0 ? others : { ...others, _meta: rest } }];
+  }
+
+  #freeName(): string {
+    do this.#asked += 1;
+    while (this.#open.has(`q${this.#asked}`));
+    return `q${this.#asked}`;
   }
 }
