@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -59,6 +59,8 @@ async function bundle(): Promise<string> {
   const outfile = join(mkdtempSync(join(tmpdir(), 'tidegate-fixture-')), 'fixture.mjs');
   const banner = { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" };
   await build({ entryPoints: [main], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20', banner, logLevel: 'error' });
+  // what it reads lies beside it
+  cpSync(dirname(main), dirname(outfile), { recursive: true, filter: (file) => !file.endsWith('.ts') });
   process.once('exit', () => rmSync(dirname(outfile), { recursive: true, force: true }));
   return outfile;
 }

@@ -151,9 +151,9 @@ export class Gateway {
   async #close(): Promise<void> {
     this.#legacy.close();
     this.#modern.close();
-    this.#modernHttp.close();
     for (const endpoint of this.#stdio) endpoint.close();
     await this.#audiences.close();
+    this.#modernHttp.close(); // after the calls, whose last answers go through its streams
     await this.#parts.onClose();
   }
 

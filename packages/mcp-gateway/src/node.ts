@@ -105,6 +105,7 @@ function replyTo(response: ServerResponse): HttpReply {
       response.flushHeaders();
       return {
         write: (text) => {
+          if (response.writableEnded) return;
           response.write(text);
           if (response.writableLength > mostUnread) response.destroy();
         },
