@@ -28,10 +28,11 @@ export class ModernHttp {
 
   /** Answers one request; a client that goes away has taken it back. */
   async post(message: RpcRequest, request: HttpRequest, reply: HttpReply, principal: Principal): Promise<void> {
-    const problem = await this.#headerProblem(message, request, principal);
-    if (problem !== undefined) return send(reply, message, problem, 400);
     const gone = new AbortController();
     reply.onGone(() => gone.abort(new Error('the client has gone')));
+    const problem = await this.#headerProblem(message, request, principal);
+    if (gone.signal.aborted) return;
+    if (problem !== undefined) return send(reply, message, problem, 400);
     let stream: HttpStream | undefined;
     const tell = (notification: unknown) => {
       stream ??= this.#open(reply);
