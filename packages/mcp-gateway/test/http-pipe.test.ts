@@ -282,7 +282,8 @@ describe('headers', () => {
     const fixture = await server();
     const gateway = await gatewayOver({ search: { url: fixture.url, ...swift } });
     await call(gateway, 'search__echo', { text: 'x' });
-    const [first, ...rest] = fixture.requests;
+    const [probe, first, ...rest] = fixture.requests;
+    expect(probe?.headers).toMatchObject({ 'mcp-method': 'server/discover', 'mcp-protocol-version': '2026-07-28' });
     expect(first?.headers['mcp-session-id']).toBeUndefined();
     expect(first?.headers['mcp-protocol-version']).toBeUndefined();
     expect(rest.length).toBeGreaterThan(2);

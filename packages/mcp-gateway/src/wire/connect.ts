@@ -5,6 +5,7 @@ import type { Connection, ConnectionListener } from './connection.ts';
 import { LegacyClient } from './legacy-client.ts';
 import { modernCode, modernRevisions } from './modern.ts';
 import { ModernClient } from './modern-client.ts';
+import { Outstanding } from './outstanding.ts';
 import type { Pipe, PipeListener } from './pipe.ts';
 
 /** Which revisions a server speaks: those without a handshake, or those with one. */
@@ -36,60 +37,100 @@ const probeMs = 3_000;
  * answer is none of revision 2026-07-28. Refusals for other reasons (401, 403, 429, 5xx, no connection) prove neither.
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
-  const pipe = new Redirected(options.openPipe());
+  const { memory, openPipe } = options;
+  let pipe = new Redirected(openPipe());
   try {
-    if (options.memory.era !== 'legacy') {
-      const modern = await tryModern(pipe, options);
-      if (modern !== undefined) return modern;
+    let answered = false;
+    if (memory.era !== 'legacy') {
+      const probed = await tryModern(pipe, options);
+      if (probed instanceof ModernClient) return probed;
+      answered = probed === 'answered';
+      if (pipe.ended) {
+        // some servers end at what they do not know
+        await pipe.close();
+        pipe = new Redirected(openPipe());
+      }
     }
-    const legacy = new LegacyClient(options.server, pipe, options.listener);
-    await pipe.open(legacy);
-    await legacy.begin(options.clientInfo, options.capabilities, options.signal);
-    options.memory.era = 'legacy';
-    return legacy;
+    return await begun(pipe, options, answered);
   } catch (error) {
-    if (!(error instanceof UpstreamError) || error.code === 'ERR_UPSTREAM_PROTOCOL') options.memory.era = undefined;
     await pipe.close();
     throw error;
   }
 }
 
+/** Shakes hands. A server that will not, and has not answered the probe, may have been too slow for it, or be newer than it was. */
+async function begun(pipe: Redirected, options: ConnectOptions, answered: boolean): Promise<Connection> {
+  const { server, listener, clientInfo, capabilities, memory, signal } = options;
+  const legacy = new LegacyClient(server, pipe, listener, pipe.outstanding);
+  await pipe.open(legacy);
+  let welcome: JsonObject;
+  try {
+    welcome = await legacy.initialize(clientInfo, capabilities, signal);
+  } catch (error) {
+    const refused = refusesMethod(error);
+    if (refused || signal.aborted) memory.era = undefined;
+    const probed = refused && !answered && !pipe.ended ? await tryModern(pipe, options) : undefined;
+    if (probed instanceof ModernClient) return probed;
+    throw error;
+  }
+  await legacy.begin(welcome, signal);
+  memory.era = 'legacy';
+  return legacy;
+}
+
+/** A conversation in revision 2026-07-28, or how the server showed that it is none of that. */
 async function tryModern(
   pipe: Redirected,
   { server, listener, clientInfo, memory, signal }: ConnectOptions,
-): Promise<Connection | undefined> {
-  const modern = new ModernClient(server, pipe, listener, clientInfo);
+): Promise<ModernClient | 'answered' | 'silent'> {
+  let open = false;
+  const told: ConnectionListener = { ...listener, closed: (error) => open && listener.closed(error) };
+  const modern = new ModernClient(server, pipe, told, clientInfo, pipe.outstanding);
   await pipe.open(modern);
   const answer = await discovered(modern, pipe, signal);
-  if (answer === undefined || !isModern(answer)) {
+  if (answer === 'refused' || answer === 'silent' || !isModern(answer)) {
     memory.era = undefined;
-    return undefined;
+    return answer === 'silent' ? 'silent' : 'answered';
   }
-  memory.era = 'modern';
   if ('error' in answer) {
+    memory.era = undefined;
     throw new UpstreamError(server, `refused server/discover: ${answer.error.message}`, {
       carriedOut: 'no',
       code: 'ERR_UPSTREAM_PROTOCOL',
     });
   }
+  memory.era = 'modern';
+  open = true;
   modern.begin(answer.result);
   return modern;
 }
 
-/** The answer to `server/discover`; undefined where the server gives none that counts. */
-async function discovered(modern: ModernClient, pipe: Pipe, signal: AbortSignal): Promise<Answer | undefined> {
-  const patience = pipe.cancelsByClosing ? signal : AbortSignal.any([signal, AbortSignal.timeout(probeMs)]);
+/** The answer to `server/discover`, or how the server failed to give one that counts. */
+async function discovered(modern: ModernClient, pipe: Redirected, signal: AbortSignal): Promise<Answer | 'refused' | 'silent'> {
+  const patience = new AbortController();
+  const timer = pipe.cancelsByClosing ? undefined : setTimeout(() => patience.abort(), probeMs);
+  const onAbort = () => patience.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
-    return await modern.discover(patience);
+    return await modern.discover(patience.signal);
   } catch (error) {
     signal.throwIfAborted();
-    // an HTTP server that does not know the method may refuse the whole request; 401, 403, 429 and 5xx say nothing of eras
-    const silent =
-      patience.aborted ||
-      (error instanceof UpstreamError && error.status !== undefined && [400, 404, 405, 406, 415].includes(error.status));
-    if (silent) return undefined;
+    if (patience.signal.aborted) return 'silent';
+    if (pipe.ended || refusesMethod(error)) return 'refused';
     throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
   }
+}
+
+/**
+ * Whether a server that does not know a method may fail so: with an answer that is none, or, over HTTP, by refusing the whole
+ * request. 401, 403, 429 and 5xx say nothing of methods.
+ */
+function refusesMethod(error: unknown): boolean {
+  if (!(error instanceof UpstreamError)) return false;
+  return error.code === 'ERR_UPSTREAM_PROTOCOL' || (error.status !== undefined && [400, 404, 405, 406, 415].includes(error.status));
 }
 
 /** Whether an answer to `server/discover` can only come from a server of revision 2026-07-28 or a later one. */
@@ -106,11 +147,18 @@ function isModern(answer: Answer): boolean {
 
 /** A pipe that is opened once and may change its listener: so the second era can be tried with the same process. */
 class Redirected implements Pipe {
+  /** One count of ids for both eras: a late answer to the probe is no answer to the handshake. */
+  readonly outstanding = new Outstanding();
   readonly #pipe: Pipe;
   #listener: PipeListener | undefined;
+  #ended = false;
 
   constructor(pipe: Pipe) {
     this.#pipe = pipe;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
   }
 
   get cancelsByClosing(): boolean {
@@ -124,7 +172,10 @@ class Redirected implements Pipe {
     await this.#pipe.open({
       message: (message, replyTo) => this.#listener?.message(message, replyTo),
       problem: (problem) => this.#listener?.problem(problem),
-      closed: (error) => this.#listener?.closed(error),
+      closed: (error) => {
+        this.#ended = true;
+        this.#listener?.closed(error);
+      },
     });
   }
 

@@ -1,8 +1,9 @@
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
-import { createParser } from 'eventsource-parser';
+import { setTimeout as pause } from 'node:timers/promises';
 import { classify, isObject, type RequestId, type RpcMessage } from '../json-rpc.ts';
 import { SessionExpiredError, UnreachableError, UpstreamError } from '../upstream-error.ts';
+import { isEventStream, readEvents, type StreamEnd, tooLarge } from './event-stream.ts';
 import { sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
 
@@ -12,6 +13,13 @@ export interface HttpTarget {
   readonly url: string;
   /** Sent with every request; where secrets go. */
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Where the messages of one request go. */
+interface Taker {
+  readonly take: (text: string) => void;
+  /** Whether the request's answer was among them. */
+  readonly answered: () => boolean;
 }
 
 /** How long the server may take to take leave of a session, in ms. */
@@ -26,7 +34,7 @@ export class HttpPipe implements Pipe {
   #listener: PipeListener | undefined;
   #session: string | undefined;
   #revision: string | undefined;
-  #stream: ClientRequest | undefined;
+  readonly #closing = new AbortController();
 
   constructor(server: string, target: HttpTarget) {
     this.#server = server;
@@ -53,17 +61,19 @@ export class HttpPipe implements Pipe {
     }
     const session = response.headers['mcp-session-id'];
     if (typeof session === 'string' && headers === undefined) this.#session = session;
-    await this.#deliver(response, id);
+    const taker = this.#taker(id);
+    const end = await this.#deliver(response, taker.take);
+    if (end !== undefined && headers === undefined) await this.#takeUpAgain(end, taker, signal);
     return 'ended';
   }
 
   negotiated(revision: string): void {
     this.#revision = revision;
-    this.#listen();
+    this.#listen().catch(() => {}); // a server that is away is found out by calls
   }
 
   async close(): Promise<void> {
-    this.#stream?.destroy();
+    this.#closing.abort();
     if (this.#session !== undefined) {
       const leave = this.#request('DELETE', undefined, AbortSignal.timeout(leaveMs));
       await leave.then((response) => response.resume()).catch(() => {}); // taking leave is a courtesy
@@ -101,46 +111,49 @@ export class HttpPipe implements Pipe {
     };
   }
 
-  /** Hands on every message of a response. */
-  async #deliver(response: IncomingMessage, replyTo: RequestId | undefined): Promise<void> {
-    const type = response.headers['content-type'] ?? '';
+  /** Hands on every message of a response; tells how a stream ended. */
+  async #deliver(response: IncomingMessage, take: (text: string) => void): Promise<StreamEnd | undefined> {
     try {
-      if (type.includes('text/event-stream')) return await this.#readEvents(response, replyTo);
+      if (isEventStream(response)) return await readEvents(response, take);
       const text = await read(response, largestMessage);
-      if (text.trim() !== '') this.#parse(text, replyTo);
+      if (text.trim() !== '') take(text);
+      return undefined;
     } catch (cause) {
       const problem = cause instanceof RangeError ? cause.message : `broke off its answer: ${(cause as Error).message}`;
       throw new UpstreamError(this.#server, problem, { carriedOut: 'perhaps', cause });
     }
   }
 
-  async #readEvents(response: IncomingMessage, replyTo?: RequestId): Promise<void> {
-    let size = 0;
-    const parser = createParser({
-      onEvent: (event) => {
-        size = 0;
-        if (event.data !== '') this.#parse(event.data, replyTo);
-      },
-    });
-    response.setEncoding('utf8');
-    for await (const chunk of response) {
-      size += (chunk as string).length;
-      if (size > largestMessage) throw tooLarge();
-      parser.feed(chunk as string);
+  /** Goes on with a stream that the server ended before the answer, as revision 2025-11-25 lets it. */
+  async #takeUpAgain(first: StreamEnd, taker: Taker, signal: AbortSignal | undefined): Promise<void> {
+    for (let end: StreamEnd | undefined = first; !taker.answered() && end?.lastEventId !== undefined; ) {
+      await pause(end.retryMs, undefined, { signal: signal ?? this.#closing.signal });
+      const response = await this.#request('GET', undefined, signal, { accept: 'text/event-stream', 'last-event-id': end.lastEventId });
+      if (response.statusCode !== 200 || !isEventStream(response)) {
+        response.resume();
+        return;
+      }
+      end = await this.#deliver(response, taker.take);
     }
   }
 
-  #parse(text: string, replyTo: RequestId | undefined): void {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch {
-      this.#listener?.problem({ problem: 'sent a message that is not JSON', sample: sampleOf(text) });
-      return;
-    }
-    const classified = classify(value);
-    if (classified.kind === 'invalid') this.#listener?.problem({ problem: `sent ${classified.problem}`, sample: sampleOf(text) });
-    else this.#listener?.message(classified.message, replyTo);
+  /** Takes messages that belong to a request, and sees whether its answer is among them. */
+  #taker(replyTo: RequestId | undefined): Taker {
+    let answered = false;
+    const take = (text: string) => {
+      let value: unknown;
+      try {
+        value = JSON.parse(text);
+      } catch {
+        this.#listener?.problem({ problem: 'sent a message that is not JSON', sample: sampleOf(text) });
+        return;
+      }
+      const classified = classify(value);
+      answered ||= classified.kind === 'response' && classified.message.id === replyTo;
+      if (classified.kind === 'invalid') this.#listener?.problem({ problem: `sent ${classified.problem}`, sample: sampleOf(text) });
+      else this.#listener?.message(classified.message, replyTo);
+    };
+    return { take, answered: () => answered };
   }
 
   /** Hands on the error in the body of a refused request, under the request's id. */
@@ -157,20 +170,21 @@ export class HttpPipe implements Pipe {
     }
   }
 
-  /** Opens the stream of what the server says unasked. A server without one answers 405; one that is away is found out by calls. */
-  #listen(): void {
-    const request = (this.#url.protocol === 'https:' ? httpsRequest : httpRequest)(this.#url, {
-      agent: false,
-      headers: { ...this.#headers(undefined), accept: 'text/event-stream' },
-    });
-    this.#stream = request;
-    request.once('error', () => {});
-    request.once('response', (response) => {
-      const isStream = (response.headers['content-type'] ?? '').includes('text/event-stream');
-      if (response.statusCode === 200 && isStream) this.#readEvents(response).catch(() => {});
-      else response.resume();
-    });
-    request.end();
+  /** Keeps the stream of what the server says unasked open. A server without one answers 405. */
+  async #listen(): Promise<void> {
+    const { signal } = this.#closing;
+    const { take } = this.#taker(undefined);
+    let resume: Readonly<Record<string, string>> = {};
+    for (;;) {
+      const response = await this.#request('GET', undefined, signal, { accept: 'text/event-stream', ...resume });
+      if (response.statusCode !== 200 || !isEventStream(response)) {
+        response.resume();
+        return;
+      }
+      const { lastEventId, retryMs } = await readEvents(response, take);
+      resume = lastEventId === undefined ? {} : { 'last-event-id': lastEventId };
+      await pause(retryMs, undefined, { signal });
+    }
   }
 
   #refused(response: IncomingMessage, body: string): UpstreamError {
@@ -202,10 +216,6 @@ function retryAfter(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;
   const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
   return Number.isFinite(ms) && ms >= 0 ? ms : undefined;
-}
-
-function tooLarge(): RangeError {
-  return new RangeError(`sent a message of more than ${largestMessage} bytes`);
 }
 
 async function read(response: IncomingMessage, most: number): Promise<string> {

@@ -14,7 +14,7 @@ import type { Connection, ConnectionListener, RequestOptions, ServerDescription 
 import { legacyRevisions, urlElicitationRequired } from './legacy.ts';
 import { moreVerbose } from './log-level.ts';
 import { modernCode } from './modern.ts';
-import { Outstanding } from './outstanding.ts';
+import type { Outstanding } from './outstanding.ts';
 import type { FrameProblem, Pipe, PipeListener } from './pipe.ts';
 
 /** What a client must have declared before a server may put such a question to it. */
@@ -33,7 +33,7 @@ export class LegacyClient implements Connection, PipeListener {
   readonly #server: string;
   readonly #pipe: Pipe;
   readonly #listener: ConnectionListener;
-  readonly #outstanding = new Outstanding();
+  readonly #outstanding: Outstanding;
   /** What servers wanted of clients without sessions that these had not declared. */
   readonly #lacking = new WeakMap<ClientSide, string>();
   #description: ServerDescription = { serverInfo: {}, capabilities: {} };
@@ -41,7 +41,8 @@ export class LegacyClient implements Connection, PipeListener {
   #logLevel: string | undefined;
   #ended: UpstreamError | undefined;
 
-  constructor(server: string, pipe: Pipe, listener: ConnectionListener) {
+  constructor(server: string, pipe: Pipe, listener: ConnectionListener, outstanding: Outstanding) {
+    this.#outstanding = outstanding;
     this.#server = server;
     this.#pipe = pipe;
     this.#listener = listener;
@@ -51,11 +52,16 @@ export class LegacyClient implements Connection, PipeListener {
     return this.#description;
   }
 
-  /** The handshake. `capabilities` is what the clients of this conversation can be asked for. */
-  async begin(clientInfo: JsonObject, capabilities: JsonObject, signal: AbortSignal): Promise<void> {
+  /** Asks for the handshake; rejects where the server will not. `capabilities` is what the clients of this conversation can be asked for. */
+  async initialize(clientInfo: JsonObject, capabilities: JsonObject, signal: AbortSignal): Promise<JsonObject> {
     const answer = await this.request('initialize', { protocolVersion: legacyRevisions[0], capabilities, clientInfo }, { signal });
     if ('error' in answer) throw this.#broken(`refused the handshake: ${answer.error.message}`);
-    const { protocolVersion, serverInfo, capabilities: offered, instructions } = answer.result;
+    return answer.result;
+  }
+
+  /** Takes what the server said in {@link LegacyClient.initialize} over and completes the handshake. */
+  async begin(welcome: JsonObject, signal: AbortSignal): Promise<void> {
+    const { protocolVersion, serverInfo, capabilities: offered, instructions } = welcome;
     if (typeof protocolVersion !== 'string' || !legacyRevisions.includes(protocolVersion)) {
       throw this.#broken(`speaks revision ${JSON.stringify(protocolVersion)} of the protocol; known are ${legacyRevisions.join(', ')}`);
     }

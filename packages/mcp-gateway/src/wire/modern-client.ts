@@ -4,7 +4,7 @@ import { UnreachableError, UpstreamError } from '../upstream-error.ts';
 import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './connection.ts';
 import { meta, modernRevisions, withMeta, withoutOwnedMeta } from './modern.ts';
 import { encodeHeader, nameMember, parameterHeaders, parameterValues } from './modern-headers.ts';
-import { Outstanding } from './outstanding.ts';
+import type { Outstanding } from './outstanding.ts';
 import type { FrameProblem, Pipe, PipeListener } from './pipe.ts';
 
 /** How often a server may ask for more input before its call is given up. */
@@ -17,12 +17,13 @@ export class ModernClient implements Connection, PipeListener {
   readonly #pipe: Pipe;
   readonly #listener: ConnectionListener;
   readonly #clientInfo: JsonObject;
-  readonly #outstanding = new Outstanding();
+  readonly #outstanding: Outstanding;
   #description: ServerDescription = { serverInfo: {}, capabilities: {} };
   #ended: UpstreamError | undefined;
   #watch = new AbortController();
 
-  constructor(server: string, pipe: Pipe, listener: ConnectionListener, clientInfo: JsonObject) {
+  constructor(server: string, pipe: Pipe, listener: ConnectionListener, clientInfo: JsonObject, outstanding: Outstanding) {
+    this.#outstanding = outstanding;
     this.#server = server;
     this.#pipe = pipe;
     this.#listener = listener;

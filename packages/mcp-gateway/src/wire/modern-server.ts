@@ -68,7 +68,7 @@ export class ModernServer {
     const problem = envelopeProblem(params);
     if (problem !== undefined) return problem;
     if (method === 'server/discover') return this.#complete(method, { result: this.#discovered() });
-    if (method === 'subscriptions/listen') return this.#complete(method, await this.#listen(id, params, exchange));
+    if (method === 'subscriptions/listen') return this.#listen(id, params, exchange);
     if (!known.includes(method)) return { error: { code: rpcCode.methodNotFound, message: `method ${method} is not known` } };
     if (!conversational.includes(method)) return this.#complete(method, await this.#plain(method, params, exchange));
     return this.#converse(method, params, exchange);
@@ -139,7 +139,7 @@ export class ModernServer {
     const filter = params['notifications'];
     if (!isObject(filter)) return { error: { code: rpcCode.invalidParams, message: "'notifications' must be an object" } };
     await this.#subscriptions.listen(id, principal, filter as Filter, tell, signal);
-    return { result: { _meta: { [meta.subscriptionId]: id } } };
+    return { result: withMeta(this.#complete(method, { result: {} }), { [meta.subscriptionId]: id }) };
   }
 }
 
