@@ -17,7 +17,7 @@ function ask(method, params) {
   lastQuestion += 1;
   const id = `question-${lastQuestion}`;
   send({ id, method, params });
-  return new Promise((resolve) => answers.set(id, resolve));
+  return new Promise((resolve, reject) => answers.set(id, { resolve, reject }));
 }
 
 const form = (message) => ({ mode: 'form', message, requestedSchema: { type: 'object', properties: { name: { type: 'string' } } } });
@@ -43,11 +43,19 @@ const annotated = {
 const tools = {
   /** Puts these questions, all at once, and says what it heard. */
   ask: async ({ kinds = ['elicitation'] }) => text(await Promise.all(kinds.map((kind) => questions[kind](`${kind}?`)))),
+  /** Asks, and can do without an answer. */
+  ask_politely: () => questions.elicitation('elicitation?').then(text, () => text('never mind')),
   /** Puts one question after the other. */
   ask_in_turn: async ({ kinds }) => {
     const heard = [];
     for (const kind of kinds) heard.push(await questions[kind](`${kind}?`));
     return text(heard);
+  },
+  /** Asks, then tells progress and never answers. */
+  ask_then_tick: async (_args, progressToken) => {
+    await questions.elicitation('go on?');
+    if (progressToken !== undefined) send({ method: 'notifications/progress', params: { progressToken, progress: 1 } });
+    return new Promise(() => {});
   },
   log: ({ levels }) => {
     for (const level of levels) send({ method: 'notifications/message', params: { level, data: `at ${level}` } });
@@ -91,12 +99,22 @@ const results = {
     const heard = await questions.elicitation('prompt?');
     return { messages: [{ role: 'user', content: { type: 'text', text: JSON.stringify(heard) } }] };
   },
-  'tools/call': ({ name, arguments: args = {} }) => tools[name](args),
+  'tools/call': async ({ name, arguments: args = {}, _meta }) => {
+    try {
+      return await tools[name](args, _meta?.progressToken);
+    } catch (error) {
+      return { ...text(error), isError: true };
+    }
+  },
 };
 
 async function receive(line) {
   const { id, method, params = {}, result, error } = JSON.parse(line);
-  if (method === undefined) return answers.get(id)?.(result ?? { error });
+  if (method === undefined) {
+    if (error === undefined) answers.get(id)?.resolve(result);
+    else answers.get(id)?.reject(error);
+    return;
+  }
   seen.push(method);
   if (id === undefined) return;
   const answer = results[method];

@@ -150,7 +150,7 @@ test.each([
 ])('%s says how long and for whom it may be kept, and who made it', async (method, member, name) => {
   const { result } = await client.request(method);
   expect(result).toMatchObject({ resultType: 'complete', ttlMs: 0, cacheScope: 'private', _meta: serverInfo });
-  expect((result?.[member] as { name: string }[]).map((entry) => entry.name)).toContain(name);
+  expect(result?.[member]).toContainEqual(expect.objectContaining({ name }));
 });
 
 test('a read resource says so too; a prompt and the result of a tool do not', async () => {

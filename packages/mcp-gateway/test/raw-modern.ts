@@ -86,5 +86,6 @@ export function modernHeaders(method: string, name?: string): Record<string, str
 /** The text of the first content of a tool's result. */
 export function textIn({ result, error }: ModernReply): string {
   if (error !== undefined) throw new Error(`an error was answered: ${error.code} ${error.message}`);
-  return (result?.['content'] as { text: string }[])[0]?.text ?? '';
+  const { content } = result as { content: readonly { text: string }[] };
+  return content[0]?.text ?? '';
 }

@@ -139,7 +139,7 @@ export class ModernServer {
     const filter = params['notifications'];
     if (!isObject(filter)) return { error: { code: rpcCode.invalidParams, message: "'notifications' must be an object" } };
     await this.#subscriptions.listen(id, principal, filter as Filter, tell, signal);
-    return { result: withMeta(this.#complete(method, { result: {} }), { [meta.subscriptionId]: id }) };
+    return { result: { resultType: 'complete', _meta: { [meta.serverInfo]: this.#describe().serverInfo, [meta.subscriptionId]: id } } };
   }
 }
 
