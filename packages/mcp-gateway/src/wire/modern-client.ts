@@ -10,6 +10,14 @@ import type { FrameProblem, Pipe, PipeListener } from './pipe.ts';
 /** How often a server may ask for more input before its call is given up. */
 const mostRounds = 20;
 
+/** Notifications that go no further than the conversation, or than the client of one request. */
+const ownBusiness = [
+  'notifications/progress',
+  'notifications/message',
+  'notifications/subscriptions/acknowledged',
+  'notifications/cancelled',
+];
+
 /** A conversation in revision 2026-07-28: every request says who asks and what it can be asked; there is no handshake. */
 export class ModernClient implements Connection, PipeListener {
   readonly stateless = true;
@@ -86,11 +94,11 @@ export class ModernClient implements Connection, PipeListener {
     await this.#pipe.close();
   }
 
-  message(message: RpcMessage): void {
+  message(message: RpcMessage, replyTo?: RequestId): void {
     if ('method' in message) {
       if ('id' in message)
         this.#listener.problem({ problem: `sent a request, ${message.method}, which this revision does not have`, sample: '' });
-      else this.#receiveNotification(message);
+      else this.#receiveNotification(message, replyTo);
     } else if (message.id !== null && this.#outstanding.has(message.id)) {
       this.#outstanding.settle(message.id, 'result' in message ? { result: message.result } : { error: message.error });
     } else {
@@ -117,17 +125,36 @@ export class ModernClient implements Connection, PipeListener {
       ...(client?.logLevel !== undefined && { [meta.logLevel]: client.logLevel }),
     });
     const send = async (id: RequestId, sent: JsonObject) => {
-      const outcome = await this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal, headersOf(method, params, tool));
+      const outcome = await this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal, this.#headers(method, params, tool));
       if (outcome === 'ended') this.#outstanding.fail(id, this.#broken('ended its answer without a result'));
     };
     return this.#outstanding.add(stamped, { signal, client }, send, (id) => this.#cancel(id));
   }
 
-  #receiveNotification(notification: RpcNotification): void {
+  /** Only HTTP has headers, so that over stdio it is no matter what a tool says of them. */
+  #headers(method: string, params: JsonObject, tool: JsonObject | undefined): Readonly<Record<string, string>> | undefined {
+    if (!this.#pipe.cancelsByClosing) return undefined;
+    try {
+      return headersOf(method, params, tool);
+    } catch (cause) {
+      const problem = `offers a tool that cannot be called: ${(cause as Error).message}`;
+      throw new UpstreamError(this.#server, problem, { carriedOut: 'no', code: 'ERR_UPSTREAM_PROTOCOL', cause });
+    }
+  }
+
+  #receiveNotification(notification: RpcNotification, replyTo: RequestId | undefined): void {
     const { method, params } = notification;
     if (method === 'notifications/progress') this.#outstanding.progress(notification);
-    if (['notifications/progress', 'notifications/subscriptions/acknowledged', 'notifications/cancelled'].includes(method)) return;
+    if (method === 'notifications/message') this.#logged(notification, replyTo);
+    if (ownBusiness.includes(method)) return;
     this.#listener.notification(params === undefined ? notification : { ...notification, params: withoutOwnedMeta(params) });
+  }
+
+  /** A log message is for the client of its own request alone; over stdio that is told only where there is but one it can be. */
+  #logged(notification: RpcNotification, replyTo: RequestId | undefined): void {
+    const wanting = this.#outstanding.clients.filter(({ logLevel }) => logLevel !== undefined);
+    const client = replyTo === undefined && wanting.length === 1 ? wanting[0] : this.#outstanding.clientOf(replyTo);
+    if (client?.logLevel !== undefined) client.notify(notification);
   }
 
   /** Over HTTP the end of the response's stream has said it already. */

@@ -29,6 +29,7 @@ export class Outstanding {
     send: (id: number, params: JsonObject) => Promise<unknown>,
     cancelled: (id: number, reason: unknown) => void,
   ): Promise<Answer> {
+    if (signal.aborted) return Promise.reject(signal.reason);
     return new Promise((resolve, reject) => {
       this.#lastId += 1;
       const id = this.#lastId;
