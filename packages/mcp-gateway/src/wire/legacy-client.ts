@@ -36,6 +36,8 @@ export class LegacyClient implements Connection, PipeListener {
   readonly #outstanding: Outstanding;
   /** What servers wanted of clients without sessions that these had not declared. */
   readonly #lacking = new WeakMap<ClientSide, string>();
+  /** What the server was told that the clients can be asked for. */
+  #declared: JsonObject = {};
   #description: ServerDescription = { serverInfo: {}, capabilities: {} };
   #watched: ReadonlySet<string> = new Set();
   #logLevel: string | undefined;
@@ -54,6 +56,7 @@ export class LegacyClient implements Connection, PipeListener {
 
   /** Asks for the handshake; rejects where the server will not. `capabilities` is what the clients of this conversation can be asked for. */
   async initialize(clientInfo: JsonObject, capabilities: JsonObject, signal: AbortSignal): Promise<JsonObject> {
+    this.#declared = capabilities;
     const answer = await this.request('initialize', { protocolVersion: legacyRevisions[0], capabilities, clientInfo }, { signal });
     if ('error' in answer) throw this.#broken(`refused the handshake: ${answer.error.message}`);
     return answer.result;
@@ -141,6 +144,7 @@ export class LegacyClient implements Connection, PipeListener {
     if (lacking !== undefined && failed(answer)) return missingCapability(lacking);
     const elicitations = requiredElicitations(answer);
     if (elicitations === undefined) return answer;
+    if (client.capabilities['elicitation'] === undefined) return missingCapability('elicitation');
     // the questions that the error holds are put, then the call is made again
     const answers = await Promise.all(elicitations.map((params) => client.ask({ method: 'elicitation/create', params })));
     return answers.every(accepted) ? again() : answer;
@@ -162,7 +166,9 @@ export class LegacyClient implements Connection, PipeListener {
   /** The client that a question of the server is for, if it can be asked. */
   #clientFor(capability: string | undefined, replyTo: RequestId | undefined): ClientSide | undefined {
     if (capability === undefined) return undefined;
-    const able = (client: ClientSide | undefined) => client?.capabilities[capability] !== undefined;
+    // a conversation that was opened for clients that cannot be asked may be shared by several users
+    const declared = this.#declared[capability] !== undefined;
+    const able = (client: ClientSide | undefined) => declared && client?.capabilities[capability] !== undefined;
     const { clients } = this.#outstanding;
     // where the server does not say which request it means, the latest whose client can be asked
     const client = this.#outstanding.clientOf(replyTo) ?? clients.filter(able).at(-1) ?? clients.at(-1) ?? this.#listener.bystander();
