@@ -251,7 +251,8 @@ describe('a call that waits for answers', () => {
   });
 
   test('is called off when the client goes away while it works on an answer', async () => {
-    const before = await cancelledCalls(client);
+    await using gateway = await waitingGateway({ ttlMs: 60_000, most: 10 });
+    const { client } = gateway;
     const params = { name: 'asking__ask_then_tick', arguments: {} };
     const { requestState } = asked(await client.request('tools/call', params, { ...able, progressToken: 'first' }));
     const stream = await client.stream(
@@ -262,7 +263,7 @@ describe('a call that waits for answers', () => {
     // progress goes to the request that waits, under the token of that request
     expect(await stream.next()).toMatchObject({ method: 'notifications/progress', params: { progressToken: 'second' } });
     stream.cut();
-    await until(async () => (await cancelledCalls(client)) === before + 1, { what: 'the server has been told to stop' });
+    await until(async () => (await cancelledCalls(client)) === 1, { what: 'the server has been told to stop' });
   });
 });
 
@@ -295,9 +296,11 @@ describe('a subscription', () => {
     const beta = new RawModern(served.url, bearer('beta'));
     const tools = await client.stream('subscriptions/listen', listening({ toolsListChanged: true }));
     const both = await client.stream('subscriptions/listen', listening({ promptsListChanged: true, resourcesListChanged: true }));
-    const theirs = await beta.stream('subscriptions/listen', listening(all));
+    const theirs = await beta.stream('subscriptions/listen', listening({ ...all, resourceSubscriptions: ['asking://one'] }));
     const [toolsId, bothId] = [await tools.next(), await both.next()].map(idIn);
     await theirs.next();
+    const watched = async () => textIn(await beta.call('asking__touch', { uri: 'asking://none' }));
+    await until(async () => (await watched()).includes('asking://one'), { what: 'the other server has been asked to tell' });
     await client.call('asking__grow');
     expect(await tools.next()).toMatchObject({
       method: 'notifications/tools/list_changed',
@@ -308,12 +311,8 @@ describe('a subscription', () => {
       { method: 'notifications/prompts/list_changed', params: { _meta: { [subscriptionId]: bothId } } },
     ]);
     // the first that the other tenant hears is of its own server
-    await beta.call('asking__grow');
-    expect(await theirs.next()).toMatchObject({ method: 'notifications/tools/list_changed' });
-    expect(await theirs.next()).toMatchObject({ method: 'notifications/resources/list_changed' });
-    expect(await theirs.next()).toMatchObject({ method: 'notifications/prompts/list_changed' });
-    await client.call('asking__grow');
-    expect(await tools.next()).toMatchObject({ method: 'notifications/tools/list_changed' });
+    await beta.call('asking__touch', { uri: 'asking://one' });
+    expect(await theirs.next()).toMatchObject({ method: 'notifications/resources/updated' });
     for (const stream of [tools, both, theirs]) stream.cut();
   });
 
@@ -321,13 +320,18 @@ describe('a subscription', () => {
     const stream = await client.stream('subscriptions/listen', listening({ resourceSubscriptions: ['asking://one'] }));
     expect(await stream.next()).toMatchObject({ params: { notifications: { resourceSubscriptions: ['asking://one'] } } });
     const touch = async (uri: string) => JSON.parse(textIn(await client.call('asking__touch', { uri }))) as string[];
-    await until(async () => (await touch('asking://two')).includes('asking://one'), { what: 'the server has been asked to tell' });
+    const other = await client.stream('subscriptions/listen', listening({ resourceSubscriptions: ['asking://two'] }));
+    await other.next();
+    await until(async () => (await touch('asking://none')).length === 2, { what: 'the server has been asked to tell of both' });
+    await touch('asking://two');
+    expect(await other.next()).toMatchObject({ params: { uri: 'asking://two' } });
     await touch('asking://one');
     expect(await stream.next()).toMatchObject({
       method: 'notifications/resources/updated',
       params: { uri: 'asking://one', _meta: { [subscriptionId]: expect.any(Number) } },
     });
     stream.cut();
+    other.cut();
     await until(async () => (await touch('asking://one')).length === 0, { what: 'the server has been asked to tell no more' });
   });
 
