@@ -204,6 +204,15 @@ describe('what is remembered', () => {
     },
   );
 
+  test('is forgotten where a server of older revisions does not shake hands in time, for it may have changed', async () => {
+    const memory: EraMemory = { era: 'legacy' };
+    const deadline = new AbortController();
+    const pipe = new ScriptedPipe('stdio', () => void setImmediate(() => deadline.abort(new Error('too late'))));
+    await expect(talkOver(() => pipe, { memory, signal: deadline.signal })).rejects.toThrow('too late');
+    expect(memory.era).toBeUndefined();
+    expect(methods(pipe)).toEqual(['initialize']);
+  });
+
   test('is left alone where the time to connect is over', async () => {
     const memory: EraMemory = {};
     const deadline = new AbortController();
