@@ -64,7 +64,7 @@ async function tellStory(url: string, levels: readonly string[]): Promise<void> 
 }
 
 function tellEditors(url: string): void {
-  narrator.chapter(`The gateway stays up at ${url}; end it with Ctrl-C. To use it now, paste:`);
+  narrator.chapter(`The gateway stays up at ${url} until Ctrl-C. To use it meanwhile, paste:`);
   for (const { editor, where, entry } of editorEntries(url, configFile)) {
     console.log(`\n  ${editor} (${where})\n${JSON.stringify(entry, null, 2).replace(/^/gm, '    ')}`);
   }

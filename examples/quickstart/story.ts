@@ -84,7 +84,11 @@ export async function spendTheBudget(client: Client, url: string, levels: readon
   const refused = await call(client, 'everything__echo', { message: 'three' });
   narrator.check(refusalOf(refused)?.code === 'ERR_BUDGET_EXCEEDED', `the next is refused: "${textOf(refused)}"`);
   const address = new URL('/api/mcp/tools/everything__echo', url);
-  const response = await fetch(address, { method: 'POST', body: JSON.stringify({ message: 'four' }) });
+  const response = await fetch(address, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ message: 'four' }),
+  });
   const problem = (await response.json()) as { code: string; spentUsd: string; limitUsd: string };
   narrator.check(
     response.status === 403,

@@ -43,9 +43,10 @@ export class Listeners {
   readonly #emitter = new EventEmitter();
 
   add<E extends keyof CostTrackerEvents>(event: E, listener: (payload: CostTrackerEvents[E]) => void): () => void {
-    this.#emitter.on(event, listener);
+    const own = (payload: CostTrackerEvents[E]) => listener(payload); // the same function may be added twice
+    this.#emitter.on(event, own);
     return () => {
-      this.#emitter.off(event, listener);
+      this.#emitter.off(event, own);
     };
   }
 

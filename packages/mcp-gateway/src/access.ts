@@ -44,6 +44,12 @@ export class Access {
     return this.#byHash.size === 0 ? [anonymous] : [...this.#byHash.values()];
   }
 
+  /** The request's origin, if its pages have been allowed by name. */
+  allowedOrigin(request: HttpRequest): string | undefined {
+    const origin = request.header('origin');
+    return origin !== undefined && this.#origins.has(origin.toLowerCase()) ? origin : undefined;
+  }
+
   /** Refuses what a web page may have been tricked into sending (DNS rebinding, cross-site requests), then asks for the token. */
   admit(request: HttpRequest): Admission {
     const host = hostOf(request.header('host') ?? '');

@@ -1,5 +1,6 @@
 import type { Principal } from './call.ts';
 import type { JsonObject } from './json-rpc.ts';
+import { RefusedError } from './refusal.ts';
 import { digestOf } from './sealed-state.ts';
 import type { Audience, Servers } from './servers.ts';
 
@@ -20,6 +21,7 @@ export class Audiences {
   readonly #now: () => number;
   readonly #tenants = new Map<string, Servers>();
   readonly #users = new Map<string, Kept>();
+  #closed = false;
 
   constructor(open: (audience: Audience, shared: Servers | undefined) => Servers, now: () => number) {
     this.#open = open;
@@ -28,6 +30,7 @@ export class Audiences {
 
   /** The servers of a whole tenant. */
   tenant(tenant: string): Servers {
+    if (this.#closed) throw new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closed' });
     let servers = this.#tenants.get(tenant);
     if (servers === undefined) {
       servers = this.#open({ tenant, capabilities: {} }, undefined);
@@ -54,6 +57,7 @@ export class Audiences {
 
   /** Ends all conversations. */
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#users.values()].map(({ servers }) => servers.close()));
     await Promise.all([...this.#tenants.values()].map((servers) => servers.close()));
   }

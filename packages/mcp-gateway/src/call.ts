@@ -45,6 +45,8 @@ export interface Call {
   readonly name: string;
   /** The configured name of the server that has it. */
   readonly server: string;
+  /** What it is limited and counted as: of names without end, such as addresses that fit a template, all are one. */
+  readonly counted: string;
   /** The protocol's method. */
   readonly method: string;
   /** The method's parameters as the server expects them. */

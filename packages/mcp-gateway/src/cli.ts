@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { createGateway } from './compose.ts';
+import { checkConfigFile, createGateway } from './compose.ts';
 import { readConfigFile } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { logEvents, logWarnings, stderrLogger } from './log.ts';
@@ -41,7 +41,7 @@ async function main(args: readonly string[]): Promise<number> {
   const [command, ...rest] = positionals;
   if (rest.length > 0) throw new UsageError(`unexpected '${rest[0]}'`);
   if (command === 'check') {
-    await readConfigFile(values.config);
+    await checkConfigFile(values.config);
     return say(`${values.config} is in order`);
   }
   if (command !== 'serve') throw new UsageError(command === undefined ? 'a command is missing' : `there is no command '${command}'`);
@@ -50,6 +50,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function serveHttp(file: string, host: string | undefined, port: string | undefined): Promise<number> {
   const { config } = await readConfigFile(file);
+  const ended = interrupted();
   const logger = stderrLogger();
   logWarnings(logger);
   const gateway = await createGateway(file);
@@ -62,25 +63,34 @@ async function serveHttp(file: string, host: string | undefined, port: string | 
   });
   if (gateway.open) logger.warn('no tokens are configured: everybody on this machine is one anonymous tenant');
   logger.info(`listening at ${served.url}`, { event: 'listening', url: served.url });
-  const code = await interrupted();
+  const code = await ended;
   await served.close();
   return code;
 }
 
 async function serveStdio(file: string): Promise<number> {
+  const ended = interrupted();
   const logger = stderrLogger();
   logWarnings(logger);
   const gateway = await createGateway(file);
   logEvents(gateway, logger);
-  const code = await Promise.race([gateway.serveStdio(process.stdin, process.stdout).then(() => exit.clean), interrupted()]);
+  const code = await Promise.race([gateway.serveStdio(process.stdin, process.stdout).then(() => exit.clean), ended]);
   await gateway.close();
   return code;
 }
 
+/** Resolves at the first signal to end; a second one ends at once. */
 function interrupted(): Promise<number> {
   return new Promise((resolve) => {
-    process.once('SIGINT', () => resolve(exit.interrupted));
-    process.once('SIGTERM', () => resolve(exit.clean));
+    const codes = { SIGINT: exit.interrupted, SIGTERM: exit.clean, SIGHUP: exit.clean } as const;
+    let asked = false;
+    for (const [signal, code] of Object.entries(codes)) {
+      process.on(signal, () => {
+        if (asked) process.exit(exit.interrupted);
+        asked = true;
+        resolve(code);
+      });
+    }
   });
 }
 
@@ -103,8 +113,8 @@ function explain(error: unknown): number {
   if (error instanceof ConfigError) return fail(error.message, exit.usage);
   if (error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS')) return fail(`tidegate: ${message}\n\n${help}`, exit.usage);
   if (error instanceof RangeError) return fail(`tidegate: ${message}`, exit.usage);
-  if (code === 'EADDRINUSE' || code === 'EACCES' || code === 'EADDRNOTAVAIL')
-    return fail(`tidegate: cannot listen: ${message}`, exit.usage);
+  const { syscall } = error as NodeJS.ErrnoException;
+  if (syscall === 'listen' || syscall === 'getaddrinfo') return fail(`tidegate: cannot listen: ${message}`, exit.usage);
   return fail(`tidegate: ${(error as Error).stack ?? String(error)}`, exit.internal);
 }
 

@@ -45,13 +45,9 @@ const defaults = {
  * @throws {@link ConfigError} with the place of everything that is wrong; nothing has been started then.
  */
 export async function createGateway(config: GatewayConfig | string): Promise<Gateway> {
-  const checked = typeof config === 'string' ? await readConfigFile(config) : checkConfig(config);
-  const problems: Problem[] = [];
-  const events = new Listeners();
-  const servers = serverEntries(checked.config, events, problems);
-  const limiter = rateLimiter(checked.config, problems);
-  const tracker = costTracker(checked.config, problems);
-  if (problems.length > 0 || limiter === undefined || tracker === undefined) throw checked.error(problems);
+  const { checked, events, servers, limiter, tracker } = parts(
+    typeof config === 'string' ? await readConfigFile(config) : checkConfig(config),
+  );
   await openLedger(tracker, checked);
   tracker.on('budget-threshold', ({ budget, level, spentUsd, limitUsd }) => events.emit('budget', { budget, level, spentUsd, limitUsd }));
   const { tokens = [], allowedHosts = [], allowedOrigins = [], listTimeoutMs, connectTimeoutMs, maxSessions } = checked.config;
@@ -66,7 +62,10 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
       allowedHosts,
       allowedOrigins,
     },
-    stages: [limitStage({ consume: (call) => limiter.consume(call) }), budgetStage(budgetPort(tracker), now)],
+    stages: [
+      ...(limiter === 'none' ? [] : [limitStage({ consume: (call) => limiter.consume(call) })]),
+      budgetStage(budgetPort(tracker), now, (error, traceId) => events.emit('fault', { error, traceId })),
+    ],
     times: { listMs: listTimeoutMs ?? defaults.listTimeoutMs, connectMs: connectTimeoutMs ?? defaults.connectTimeoutMs },
     sessions: { most: maxSessions ?? defaults.maxSessions, idleMs: defaults.sessionIdleMs },
     waiting: { ttlMs: defaults.inputTtlMs, most: defaults.maxWaitingForInput },
@@ -77,6 +76,30 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
   });
   gateway.warmUp().catch((error: unknown) => events.emit('fault', { error, traceId: '' }));
   return gateway;
+}
+
+/**
+ * Finds everything that is wrong with a configuration file, without starting anything.
+ *
+ * @throws {@link ConfigError} with the place of everything that is wrong.
+ */
+export async function checkConfigFile(file: string): Promise<void> {
+  await parts(await readConfigFile(file)).tracker.close();
+}
+
+/** What a gateway is put together from; nothing of it is open yet. */
+function parts(checked: CheckedConfig) {
+  const { config } = checked;
+  const problems: Problem[] = [];
+  const events = new Listeners();
+  if (config.allowedHosts?.includes('*') && (config.tokens ?? []).length === 0) {
+    problems.push({ path: ['allowedHosts'], message: "'*' needs tokens: without them the host name is what keeps web pages out" });
+  }
+  const servers = serverEntries(config, events, problems);
+  const limiter = rateLimiter(config, problems);
+  const tracker = costTracker(config, problems);
+  if (problems.length > 0 || limiter === undefined || tracker === undefined) throw checked.error(problems);
+  return { checked, events, servers, limiter, tracker };
 }
 
 function serverEntries(config: Config, events: Listeners, problems: Problem[]): ServerEntry[] {
@@ -173,23 +196,23 @@ const health: Classifier = {
 
 /**
  * The codes of JSON-RPC by which a server says that it, not the request, is at fault. Those that the protocol defines, from -32020
- * down, are about requests, and so is -32002, a resource that does not exist.
+ * down, are about requests, and so is -32002, a resource that does not exist. -32603 is what the SDKs make of any error that a
+ * handler throws: the server itself is well.
  */
 function serverFault(code: number): boolean {
-  return code === -32_603 || (code <= -32_000 && code > -32_020 && code !== -32_002);
+  return code <= -32_000 && code > -32_020 && code !== -32_002;
 }
 
 function isObjectWithError(answer: unknown): answer is Answer & { error: { code: number } } {
   return typeof answer === 'object' && answer !== null && 'error' in answer;
 }
 
-function rateLimiter({ limits = defaults.limits }: Config, problems: Problem[]): RateLimiter<Call> | undefined {
+function rateLimiter({ limits = defaults.limits }: Config, problems: Problem[]): RateLimiter<Call> | 'none' | undefined {
+  if (limits.length === 0) return 'none';
   return attempted(problems, 'limits', () => {
-    const buckets = limits.flatMap(bucketsOf);
-    const unlimited = tokenBucket({ name: 'none', rate: per(1_000_000_000, 'second') });
     return new RateLimiter<Call>({
-      key: ({ principal, kind, name }) => `${principal.tenant}:${kind}:${name}`,
-      limits: buckets.length === 0 ? [unlimited] : buckets,
+      key: ({ principal, kind, counted }) => JSON.stringify([principal.tenant, kind, counted]),
+      limits: limits.flatMap(bucketsOf),
     });
   });
 }
@@ -206,14 +229,17 @@ function bucketsOf({ perMinute, perHour, burst }: NonNullable<Config['limits']>[
   );
 }
 
-function costTracker({ budgets = [], prices = {}, dataDir }: Config, problems: Problem[]): CostTracker | undefined {
+function costTracker({ budgets = [], prices = {}, dataDir, mcpServers }: Config, problems: Problem[]): CostTracker | undefined {
+  // no hold may end before its call: a call and its fallback's each have their time
+  const longestMs = Math.max(defaults.totalTimeoutMs, ...Object.values(mcpServers).map(({ totalTimeoutMs = 0 }) => totalTimeoutMs));
+  const holdTtlMs = Math.min(2 * longestMs + defaults.inputTtlMs, 86_400_000);
   const named = budgets.map(
     (budget, index): BudgetOptions => ({ ...budget, name: budget.name ?? budget.scope.tenant ?? `budget-${index + 1}` }) as BudgetOptions,
   );
   return attempted(
     problems,
     'budgets',
-    () => new CostTracker({ store: sqliteStore(join(dataDir, 'ledger.db')), budgets: named, toolPrices: prices }),
+    () => new CostTracker({ store: sqliteStore(join(dataDir, 'ledger.db')), budgets: named, toolPrices: prices, holdTtlMs }),
   );
 }
 

@@ -28,7 +28,7 @@ const resilience = {
   fallbackUrl: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }).optional(),
   fallbackHeaders: texts.optional(),
   timeoutMs: ms.optional(),
-  totalTimeoutMs: ms.optional(),
+  totalTimeoutMs: ms.max(12 * 3_600_000).optional(),
   idempotent: z.array(text).optional(),
   trustAnnotations: z.boolean().optional(),
   breaker: z.strictObject({ failures: z.number().int().min(1).max(1_000_000).optional(), openMs: ms.optional() }).optional(),

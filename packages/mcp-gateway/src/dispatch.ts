@@ -3,7 +3,7 @@ import type { Next } from './pipeline.ts';
 import type { GuardContext } from './ports.ts';
 import { RefusedError, toRefusal } from './refusal.ts';
 import type { ServerEntry, Servers } from './servers.ts';
-import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
+import { certainlyNotCarriedOut, noteNeverSent, UpstreamError } from './upstream-error.ts';
 
 /** What a dispatch tells. */
 export interface DispatchListener {
@@ -34,6 +34,7 @@ export function dispatch(servers: (call: Call) => Promise<Servers>, listener: Di
 class Attempts {
   readonly #servers: Servers;
   readonly #call: Call;
+  #begun = false;
   #perhapsCarriedOut = false;
 
   constructor(servers: Servers, call: Call) {
@@ -48,7 +49,14 @@ class Attempts {
     if (upstream === undefined) throw new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' });
     const attempt = async (context: GuardContext) => {
       try {
-        return await upstream.request(method, params, { signal: context.signal, client: unhurried(client, context), tool: offered });
+        return await upstream.request(method, params, {
+          signal: context.signal,
+          client: unhurried(client, context),
+          tool: offered,
+          begun: () => {
+            this.#begun = true;
+          },
+        });
       } catch (error) {
         this.#perhapsCarriedOut ||= !certainlyNotCarriedOut(error);
         throw error;
@@ -61,6 +69,7 @@ class Attempts {
 
   /** The last error, which says that nothing was carried out only if that is so of every attempt. */
   honest(error: unknown): unknown {
+    if (!this.#begun) noteNeverSent(error); // its time was over while it waited for a connection
     if (!this.#perhapsCarriedOut || !certainlyNotCarriedOut(error)) return error;
     const { message, retryAfterMs } = toRefusal(error);
     const problem = `may have carried out an earlier attempt; the last one failed: ${message}`;

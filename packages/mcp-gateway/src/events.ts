@@ -11,6 +11,8 @@ export interface CallEvent {
   readonly kind: CallKind;
   /** By the name the client knows. */
   readonly name: string;
+  /** The name under which calls of it are added up: one for all names that no server lists. */
+  readonly counted: string;
   /** The server that has it. */
   readonly server: string;
   /** 32 hexadecimal digits. */
@@ -21,6 +23,8 @@ export interface CallEvent {
   readonly outcome: 'ok' | 'error' | 'refused' | 'cancelled';
   /** Why it was refused: `ERR_…` */
   readonly code?: string;
+  /** What was wrong, with what the server itself said; not for clients. */
+  readonly problem?: string;
 }
 
 /** The circuit of a server, or of its fallback, changed. */

@@ -149,11 +149,11 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
-    this.#legacy.close();
     this.#modern.close();
+    await this.#audiences.close(); // first, so that calls that are under way are answered
+    this.#legacy.close();
+    this.#modernHttp.close();
     for (const endpoint of this.#stdio) endpoint.close();
-    await this.#audiences.close();
-    this.#modernHttp.close(); // after the calls, whose last answers go through its streams
     await this.#parts.onClose();
   }
 

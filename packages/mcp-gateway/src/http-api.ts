@@ -23,7 +23,7 @@ export interface HttpApiParts {
 export function httpApi(parts: HttpApiParts): (request: HttpRequest, reply: HttpReply) => Promise<void> {
   return async (request, reply) => {
     try {
-      await route(parts, request, reply);
+      await route(parts, request, readable(reply, parts.access.allowedOrigin(request)));
     } catch (error) {
       const refusal = toRefusal(error);
       if (refusal.code === 'ERR_INTERNAL') parts.fault(error);
@@ -51,6 +51,8 @@ const routes: Readonly<Record<string, Route>> = {
 async function route(parts: HttpApiParts, request: HttpRequest, reply: HttpReply): Promise<void> {
   const { method, path } = request;
   if (path === '/healthz' && method === 'GET') return sendJson(reply, 200, { status: 'ok' });
+  const origin = parts.access.allowedOrigin(request);
+  if (origin !== undefined && method === 'OPTIONS') return reply.send(204, preflight(origin, request));
   const admission = parts.access.admit(request);
   if (!('principal' in admission)) {
     const { status, code, message } = admission;
@@ -84,8 +86,13 @@ async function metricsText(metrics: Metrics, reply: HttpReply, principal: Princi
 }
 
 async function callTool(router: Router, request: HttpRequest, reply: HttpReply, principal: Principal, name: string): Promise<void> {
+  // a page of another origin can send this type only after it has been allowed to
+  if (!(request.header('content-type') ?? '').startsWith('application/json'))
+    throw badRequest(415, 'the content type must be application/json');
   const params = { name, arguments: await readArguments(request) };
-  const answer = await router.callTool({ principal, params, signal: new AbortController().signal }).catch((error): Answer => {
+  const gone = new AbortController();
+  reply.onGone(() => gone.abort(new Error('the client has gone')));
+  const answer = await router.callTool({ principal, params, signal: gone.signal }).catch((error): Answer => {
     if (error instanceof InvalidParams) return { error: { code: rpcCode.invalidParams, message: error.message } };
     throw error;
   });
@@ -108,7 +115,7 @@ async function readArguments(request: HttpRequest): Promise<JsonObject> {
   return value;
 }
 
-function badRequest(status: 400 | 413, message: string): RefusedError {
+function badRequest(status: 400 | 413 | 415, message: string): RefusedError {
   return new RefusedError({ code: 'ERR_BAD_REQUEST', status, message });
 }
 
@@ -118,4 +125,30 @@ function sendProblem(reply: HttpReply, refusal: Refusal, headers: Readonly<Recor
   // what is left of a body that is too large is not read
   const end = status === 413 ? { connection: 'close' } : {};
   reply.send(status, { 'content-type': 'application/problem+json', ...retry, ...end, ...headers }, JSON.stringify(asProblem(refusal)));
+}
+
+/** What a page of an allowed origin may send. */
+function preflight(origin: string, request: HttpRequest): Record<string, string> {
+  return {
+    ...forPagesOf(origin),
+    'access-control-allow-methods': 'GET, POST, DELETE',
+    'access-control-allow-headers': request.header('access-control-request-headers') ?? '',
+    'access-control-max-age': '600',
+  };
+}
+
+/** The headers by which a browser lets a page of this origin read the answer (Fetch standard, CORS protocol). */
+function forPagesOf(origin: string): Record<string, string> {
+  return { 'access-control-allow-origin': origin, 'access-control-expose-headers': 'mcp-session-id', vary: 'origin' };
+}
+
+/** A reply that pages of this origin may read. */
+function readable(reply: HttpReply, origin: string | undefined): HttpReply {
+  if (origin === undefined) return reply;
+  const headers = forPagesOf(origin);
+  return {
+    send: (status, own, body) => reply.send(status, { ...headers, ...own }, body),
+    stream: (status, own) => reply.stream(status, { ...headers, ...own }),
+    onGone: (fn) => reply.onGone(fn),
+  };
 }

@@ -53,7 +53,8 @@ export function logEvents(gateway: Gateway, logger: Logger): void {
     logger.warn(`'${event.name}' is offered by '${event.holder}', which has it, and by '${event.other}'`, { event: 'collision', ...event }),
   );
   gateway.on('call', (event) => {
-    if (event.outcome === 'refused') logger.warn(`'${event.name}' of ${event.tenant}: ${event.code}`, { event: 'call', ...named(event) });
+    if (event.outcome === 'refused')
+      logger.warn(`'${event.name}' of ${event.tenant}: ${event.code}, ${event.problem}`, { event: 'call', ...named(event) });
   });
   gateway.on('fault', ({ error, traceId }) =>
     logger.error('the gateway failed', { event: 'fault', trace_id: traceId, error: error instanceof Error ? error.stack : String(error) }),

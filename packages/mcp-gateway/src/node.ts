@@ -52,11 +52,16 @@ export async function serve(gateway: Gateway, options: ServeOptions = {}): Promi
   }
 }
 
+/** How long the last answers may take to leave, in ms. */
+const answersMs = 500;
+
 async function stop(server: Server, gateway: Gateway): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   await gateway.close();
-  server.closeAllConnections();
+  server.closeIdleConnections();
+  const impatient = setTimeout(() => server.closeAllConnections(), answersMs);
   await closed;
+  clearTimeout(impatient);
 }
 
 function exchangeOf(request: IncomingMessage): HttpRequest {
@@ -65,9 +70,6 @@ function exchangeOf(request: IncomingMessage): HttpRequest {
   return {
     method: request.method ?? 'GET',
     path: query < 0 ? url : url.slice(0, query),
-    get query() {
-      return new URLSearchParams(query < 0 ? '' : url.slice(query));
-    },
     header: (name) => {
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(', ') : value;
@@ -110,7 +112,10 @@ function replyTo(response: ServerResponse): HttpReply {
           if (response.writableLength > mostUnread) response.destroy();
         },
         end: () => response.end(),
-        onClose: (fn) => response.once('close', fn),
+        onClose: (fn) => {
+          if (response.closed) fn();
+          else response.once('close', fn);
+        },
       };
     },
     onGone: (fn) => {

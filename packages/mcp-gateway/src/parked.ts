@@ -49,7 +49,7 @@ export class ParkedConversations {
     if (state.principal !== nameOf(principal)) return 'other-principal';
     if (state.digest !== digest) return 'other-request';
     const place = this.#places.get(state.conversation);
-    if (place === undefined) return 'expired';
+    if (place === undefined || state.expiresAt < Date.now()) return 'expired';
     this.#places.delete(state.conversation);
     clearTimeout(place.timer);
     return place.conversation;

@@ -22,7 +22,6 @@ export interface Refusal {
 // One table for the whole gateway: what a code means in HTTP.
 const statusOf: Readonly<Record<string, number>> = {
   ERR_RATE_LIMITED: 429,
-  ERR_QUEUE_FULL: 429,
   ERR_BUDGET_EXCEEDED: 403,
   ERR_CIRCUIT_OPEN: 503,
   ERR_TIMEOUT: 504,
@@ -65,13 +64,13 @@ export function toRefusal(error: unknown): Refusal {
 
 /** A refused tool call as a result that a model can read and act on. */
 export function asToolResult(refusal: Refusal): JsonObject {
-  const { code, status, retryAfterMs } = refusal;
+  const { code, status, limit, retryAfterMs } = refusal;
   const advice =
     retryAfterMs === undefined ? 'Do not try again unless something has changed.' : `Try again in ${inWords(retryAfterMs)}, not before.`;
   return {
     content: [{ type: 'text', text: `The call was not completed: ${refusal.message} (${code}). ${advice}` }],
     isError: true,
-    _meta: { [refusalKey]: { code, status, ...(retryAfterMs !== undefined && { retryAfterMs }) } },
+    _meta: { [refusalKey]: { code, status, ...(limit !== undefined && { limit }), ...(retryAfterMs !== undefined && { retryAfterMs }) } },
   };
 }
 

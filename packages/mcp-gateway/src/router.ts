@@ -131,6 +131,7 @@ export class Router {
       kind,
       name,
       server: located.server,
+      counted: countedAs(kind, name, located),
       method,
       params: renamed(method, params, located.name),
       principal,
@@ -186,6 +187,14 @@ function renamed(method: string, params: JsonObject, name: string): JsonObject {
   if (method === 'tools/call' || method === 'prompts/get') return { ...params, name };
   const ref = params['ref'];
   return isObject(ref) && ref['type'] === 'ref/prompt' ? { ...params, ref: { ...ref, name } } : params;
+}
+
+/** A listed name counts as itself, an address as the template that it fits, an unlisted name as one of its server's unknown ones. */
+function countedAs(kind: CallKind, name: string, { server, entry }: Located): string {
+  if (kind === 'completion') return `${server} (completions)`;
+  const { uri, uriTemplate, name: listed } = entry;
+  const own = kind === 'resource' ? (uriTemplate ?? uri) : listed;
+  return typeof own !== 'string' ? `${server} (unknown)` : kind === 'resource' ? own : name;
 }
 
 /** A server that has never answered may have the name: the call then says what is wrong with the server. */

@@ -223,7 +223,7 @@ export class Servers {
       lost: (error) => {
         if (this.#away.has(entry.name) || this.#closing.signal.aborted) return;
         this.#away.add(entry.name);
-        this.#listener.down(entry.name, error.message);
+        this.#listener.down(entry.name, error.detail === '' ? error.message : `${error.message}; it said: ${error.detail}`);
       },
       problem: ({ problem, sample }) => this.#listener.problem(entry.name, problem, sample),
       notification: (notification) => {

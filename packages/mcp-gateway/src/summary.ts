@@ -36,9 +36,8 @@ interface Row {
 }
 
 /** Addresses of resources are without number; a server's resources are counted under one name, and so are its completions. */
-export function countedName({ kind, name, server }: Pick<CallEvent, 'kind' | 'name' | 'server'>): string {
-  if (kind === 'resource') return `${server} (resources)`;
-  return kind === 'completion' ? `${server} (completions)` : name;
+export function countedName({ kind, counted, server }: Pick<CallEvent, 'kind' | 'counted' | 'server'>): string {
+  return kind === 'resource' ? `${server} (resources)` : counted;
 }
 
 /** Listens to a gateway and adds up its calls. */

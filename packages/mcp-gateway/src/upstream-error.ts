@@ -15,6 +15,8 @@ export class UpstreamError extends Error {
   readonly retryAfterMs?: number;
   /** The HTTP status with which it refused. */
   readonly status?: number;
+  /** What the server said: for the log, never for a client. */
+  readonly detail: string;
 
   constructor(
     server: string,
@@ -25,6 +27,7 @@ export class UpstreamError extends Error {
       readonly retryAfterMs?: number | undefined;
       readonly cause?: unknown;
       readonly status?: number;
+      readonly detail?: string;
     },
   ) {
     super(`server '${server}' ${problem}`, details.cause === undefined ? undefined : { cause: details.cause });
@@ -33,6 +36,7 @@ export class UpstreamError extends Error {
     this.carriedOut = details.carriedOut;
     if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs;
     if (details.status !== undefined) this.status = details.status;
+    this.detail = details.detail ?? '';
   }
 }
 
@@ -50,8 +54,16 @@ export class UnreachableError extends UpstreamError {
   }
 }
 
+const neverSent = new WeakSet<object>();
+
+/** Notes that the call that ended with this error had not been sent. */
+export function noteNeverSent(error: unknown): void {
+  if (typeof error === 'object' && error !== null) neverSent.add(error);
+}
+
 /** Whether a call that ended with `error` was certainly not carried out: refused before it was sent, or by the server's own word. */
 export function certainlyNotCarriedOut(error: unknown): boolean {
   if (error instanceof UpstreamError) return error.carriedOut === 'no';
+  if (typeof error === 'object' && error !== null && neverSent.has(error)) return true;
   return typeof error === 'object' && error !== null && (error as { code?: unknown }).code === 'ERR_CIRCUIT_OPEN';
 }

@@ -88,6 +88,7 @@ export class Upstream {
 
   async #ask(method: string, params: JsonObject, options: RequestOptions): Promise<Answer> {
     const conversation = await this.#conversation(options.signal);
+    options.begun?.();
     conversation.running += 1;
     try {
       return await conversation.connection.request(method, params, options);
@@ -147,7 +148,8 @@ export class Upstream {
 function beforeAnyCall(server: string, error: unknown): unknown {
   if (!(error instanceof UpstreamError) || error.carriedOut === 'no') return error;
   const problem = error.message.replace(`server '${server}' `, '');
-  return new UpstreamError(server, problem, { carriedOut: 'no', code: error.code, retryAfterMs: error.retryAfterMs, cause: error });
+  const { code, retryAfterMs, detail } = error;
+  return new UpstreamError(server, problem, { carriedOut: 'no', code, retryAfterMs, detail, cause: error });
 }
 
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -13,7 +13,6 @@ function admitted(headers: Record<string, string>, options: Partial<AccessOption
   const admission = access.admit({
     method: 'GET',
     path: '/mcp',
-    query: new URLSearchParams(),
     header: (name) => given[name],
     body: async () => '',
   });

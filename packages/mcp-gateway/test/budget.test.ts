@@ -60,7 +60,7 @@ describe('the ledger', () => {
     const { gateway, spent } = await priced({ search: { url: server.url, ...swift, breaker: { failures: 4 } } });
     server.faults.set({ status: 429, methods: ['tools/call'] });
     await refusedWith(call(gateway, 'search__echo', { text: 'x' })); // three attempts
-    server.faults.set({ status: 503, methods: ['tools/call'] });
+    server.faults.set({ status: 401, methods: ['tools/call'] });
     expect(await refusedWith(call(gateway, 'search__echo', { text: 'x' }))).toMatchObject({ code: 'ERR_CIRCUIT_OPEN' });
     expect(await refusedWith(call(gateway, 'search__echo', { text: 'x' }))).toMatchObject({ code: 'ERR_CIRCUIT_OPEN' });
     expect(server.executions()).toBe(0);

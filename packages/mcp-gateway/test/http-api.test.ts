@@ -29,8 +29,10 @@ afterAll(async () => {
   await tools?.close();
 });
 
+const json = { 'content-type': 'application/json' };
+
 function call(tool: string, body?: unknown, token = 'a'): Promise<RawReply> {
-  return exchange(served.at(`/api/mcp/tools/${tool}`), { method: 'POST', headers: bearer(token), body });
+  return exchange(served.at(`/api/mcp/tools/${tool}`), { method: 'POST', headers: { ...bearer(token), ...json }, body });
 }
 
 function problem(reply: RawReply): Record<string, unknown> {
@@ -87,7 +89,11 @@ describe('a tool is called with its arguments as the body', () => {
   });
 
   test('an endless body is refused while it comes', async () => {
-    const request = httpRequest(served.at('/api/mcp/tools/own__echo'), { method: 'POST', headers: bearer('a'), agent: false });
+    const request = httpRequest(served.at('/api/mcp/tools/own__echo'), {
+      method: 'POST',
+      headers: { ...bearer('a'), ...json },
+      agent: false,
+    });
     const block = Buffer.alloc(1024 * 1024, 'x');
     // whichever is seen first: the answer, or that nobody reads any more
     const end = new Promise((resolve) => {
@@ -145,7 +151,7 @@ describe('a tool is called with its arguments as the body', () => {
 
   test('429 with the time to wait when the rate is too high', async () => {
     const gateway = await serveGateway({ mcpServers: { own: { url: tools.url } }, limits: [{ perMinute: 1 }] });
-    const post = () => exchange(gateway.at('/api/mcp/tools/own__count'), { method: 'POST' });
+    const post = () => exchange(gateway.at('/api/mcp/tools/own__count'), { method: 'POST', headers: json });
     expect((await post()).status).toBe(200);
     const reply = await post();
     const body = problem(reply);

@@ -22,6 +22,31 @@ async function answering(listener: RequestListener): Promise<{ url: string; serv
   return { url: `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`, server: http };
 }
 
+/** A server that forgets its first session, and says so with a 400 as the protocol's reference server does. */
+async function forgetfulServer(): Promise<{ url: string; methods: string[] }> {
+  const methods: string[] = [];
+  const results: Record<string, object> = {
+    initialize: { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 'forgetful', version: '1' } },
+    'tools/list': { tools: [{ name: 'echo', inputSchema: { type: 'object' } }] },
+    'tools/call': { content: [{ type: 'text', text: 'echoed' }] },
+  };
+  const { url } = await answering(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const { id, method = '' } = JSON.parse(Buffer.concat(parts).toString() || '{}') as { id?: number; method?: string };
+    methods.push(method);
+    const forgotten = method === 'tools/call' && methods.filter((one) => one === method).length === 1;
+    const known = results[method];
+    const status = known === undefined ? (id === undefined ? 202 : 405) : forgotten ? 400 : 200;
+    const error = { code: -32_000, message: 'Bad Request: No valid session ID provided' };
+    response.writeHead(status, { 'content-type': 'application/json', 'mcp-session-id': `s${methods.length}` });
+    response.end(
+      status === 202 || status === 405 ? '' : JSON.stringify({ jsonrpc: '2.0', id, ...(forgotten ? { error } : { result: known }) }),
+    );
+  });
+  return { url, methods };
+}
+
 const posts = ({ requests }: HttpFixture, method: string) =>
   requests.filter(({ body }) => (body as { method?: string } | undefined)?.method === method);
 
@@ -86,10 +111,15 @@ describe('a session that the server has forgotten', () => {
     await toolNames(gateway);
     const retries = eventsOf(gateway, 'retry');
     fixture.faults.set({ status: 400, times: 1, ...toolCalls });
-    expect(textOf(await call(gateway, 'search__echo', { text: 'again' }))).toBe('again');
-    expect(posts(fixture, 'initialize')).toHaveLength(2);
+    await refusedWith(call(gateway, 'search__echo', { text: 'again' })); // it does not speak of the session
+    expect(posts(fixture, 'initialize')).toHaveLength(1);
     expect(retries).toEqual([]);
-    expect(fixture.executions()).toBe(1);
+
+    const forgetful = await forgetfulServer();
+    const second = await gatewayOver({ search: { url: forgetful.url, ...swift } });
+    expect(textOf(await call(second, 'search__echo', { text: 'again' }))).toBe('echoed');
+    expect(forgetful.methods.filter((method) => method === 'initialize')).toHaveLength(2);
+    expect(forgetful.methods.filter((method) => method === 'tools/call')).toHaveLength(2);
   });
 
   test('is not begun for ever', async () => {
@@ -171,17 +201,19 @@ describe('what is no answer', () => {
     const gateway = await gatewayOver({ search: { url: fixture.url, ...tireless, timeoutMs } });
     await toolNames(gateway);
     const frames = eventsOf(gateway, 'frame');
+    const calls = eventsOf(gateway, 'call');
     fixture.faults.set({ ...faults, ...toolCalls });
     const refused = await refusedWith(call(gateway, 'search__echo', { text: 'x' }));
+    const problem = calls.at(-1)?.problem;
     fixture.faults.clear();
     expect(textOf(await call(gateway, 'search__echo', { text: 'well again' }))).toBe('well again');
-    return { refused, frames };
+    return { refused, frames, problem };
   };
 
   test('500 says what the server said, and not too much of it', async () => {
-    const { refused } = await failing({ status: 500 });
-    expect(refused).toMatchObject({ code: 'ERR_UPSTREAM_UNAVAILABLE' });
-    expect(refused.message).toMatch(/^server 'search' answered with HTTP 500: .*refused with 500/);
+    const { refused, problem } = await failing({ status: 500 });
+    expect(refused).toMatchObject({ code: 'ERR_UPSTREAM_UNAVAILABLE', message: "server 'search' answered with HTTP 500" });
+    expect(problem).toMatch(/^server 'search' answered with HTTP 500; it said: .*refused with 500/); // for the log
   });
 
   test('garbage', async () => {
@@ -262,6 +294,7 @@ describe('headers', () => {
       method: 'POST',
       headers: {
         authorization: 'Bearer client-secret',
+        'content-type': 'application/json',
         cookie: 'client-secret',
         'x-api-key': 'client-secret',
         'x-forwarded-for': '10.0.0.1',

@@ -24,7 +24,7 @@ function logged(tell: (events: Listeners) => void, isTTY = false): string[] {
 }
 
 const traceId = '0af7651916cd43dd8448eb211c80319c';
-const call = { tenant: 'acme', kind: 'tool', name: 'own__x', server: 'own', traceId, durationMs: 1 } as const;
+const call = { tenant: 'acme', kind: 'tool', name: 'own__x', counted: 'own__x', server: 'own', traceId, durationMs: 1 } as const;
 
 test('each event is one JSON line with its time, level, text and members', () => {
   const lines = logged((events) => {
@@ -36,7 +36,7 @@ test('each event is one JSON line with its time, level, text and members', () =>
     events.emit('budget', { budget: 'b', level: 'warning', spentUsd: '9', limitUsd: '10' });
     events.emit('frame', { server: 'own', problem: 'sent a line that is not JSON', sample: 'hello' });
     events.emit('collision', { name: 'x', holder: 'a', other: 'b' });
-    events.emit('call', { ...call, outcome: 'refused', code: 'ERR_RATE_LIMITED' });
+    events.emit('call', { ...call, outcome: 'refused', code: 'ERR_RATE_LIMITED', problem: 'slow down' });
     events.emit('fault', { error: new Error('inside'), traceId });
     events.emit('fault', { error: 'only a text', traceId: '' });
   });
@@ -52,7 +52,7 @@ test('each event is one JSON line with its time, level, text and members', () =>
     ['warn', 'budget', "budget 'b' is warning: 9 of 10 USD"],
     ['warn', 'frame', "server 'own' sent a line that is not JSON"],
     ['warn', 'collision', "'x' is offered by 'a', which has it, and by 'b'"],
-    ['warn', 'call', "'own__x' of acme: ERR_RATE_LIMITED"],
+    ['warn', 'call', "'own__x' of acme: ERR_RATE_LIMITED, slow down"],
     ['error', 'fault', 'the gateway failed'],
     ['error', 'fault', 'the gateway failed'],
   ]);

@@ -7,6 +7,7 @@ const call: CallEvent = {
   tenant: 'acme',
   kind: 'tool',
   name: 'own__x',
+  counted: 'own__x',
   server: 'own',
   traceId: '',
   durationMs: 3,
@@ -60,7 +61,7 @@ describe('numbers for Prometheus', () => {
     const summary = new CallSummary(events);
     for (let index = 0; index < 50; index += 1) {
       events.emit('call', { ...call, kind: 'resource', name: `item://${index}` });
-      events.emit('call', { ...call, kind: 'completion', name: `item://${index}` });
+      events.emit('call', { ...call, kind: 'completion', name: `item://${index}`, counted: 'own (completions)' });
     }
     expect(await samplesOf(metrics, 'tidegate_calls_total')).toEqual({
       'tenant="acme",server="own",name="own (resources)",outcome="ok"': 50,
@@ -77,7 +78,7 @@ describe('the summary', () => {
     events.emit('call', call);
     events.emit('call', { ...call, outcome: 'error' });
     events.emit('call', { ...call, outcome: 'refused', code: 'ERR_TIMEOUT' });
-    events.emit('call', { ...call, outcome: 'refused', code: 'ERR_TIMEOUT', name: 'own__y' });
+    events.emit('call', { ...call, outcome: 'refused', code: 'ERR_TIMEOUT', name: 'own__y', counted: 'own__y' });
     events.emit('call', { ...call, outcome: 'cancelled', tenant: 'beta' });
     expect(summary.of('acme')).toEqual({
       totals: { calls: 4, errors: 1, refused: 2, refusals: { ERR_TIMEOUT: 2 } },

@@ -206,6 +206,7 @@ describe('what reaches the server', () => {
         tenant: 'default',
         kind: 'tool',
         name: 'own__echo',
+        counted: 'own__echo',
         server: 'own',
         traceId: '0af7651916cd43dd8448eb211c80319c',
         durationMs: expect.any(Number),

@@ -11,6 +11,7 @@ import { UpstreamError } from '../src/upstream-error.ts';
 const call: Call = {
   kind: 'tool',
   name: 'files__echo',
+  counted: 'files__echo',
   server: 'files',
   method: 'tools/call',
   params: {},
@@ -20,6 +21,9 @@ const call: Call = {
   signal: new AbortController().signal,
   client: { capabilities: {}, modern: false, ask: () => Promise.reject(new Error('nobody is asked')), notify: () => {} },
   offered: {},
+};
+const nobody = () => {
+  throw new Error('there was no fault');
 };
 const fine: Answer = { result: { content: [] } };
 
@@ -62,6 +66,19 @@ describe('the limit', () => {
 });
 
 describe('the budget', () => {
+  test('a ledger that cannot be written is a fault, and takes no answer and no error away', async () => {
+    const full = () => Promise.reject(new Error('disk full'));
+    const faults: unknown[] = [];
+    const stage = budgetStage(
+      { reserve: async () => ({ settle: full, release: full }) },
+      () => 0,
+      (error) => faults.push(error),
+    );
+    expect(await stage(call, async () => fine)).toBe(fine);
+    await expect(stage(call, () => Promise.reject(new Error('lost')))).rejects.toThrow('lost');
+    expect(faults).toEqual([new Error('disk full'), new Error('disk full')]);
+  });
+
   function ledger() {
     const entries: unknown[] = [];
     let time = 100;
@@ -69,11 +86,11 @@ describe('the budget', () => {
       settle: async (outcome: object) => void entries.push(outcome),
       release: async () => void entries.push('released'),
     };
-    const stage = budgetStage({ reserve: async () => hold }, () => {
+    const now = () => {
       time += 5;
       return time;
-    });
-    return { entries, stage };
+    };
+    return { entries, stage: budgetStage({ reserve: async () => hold }, now, nobody) };
   }
 
   const ends: [string, () => Promise<Answer>, unknown][] = [
@@ -101,7 +118,7 @@ describe('the budget', () => {
 
   test('that refuses ends the call before it is made', async () => {
     const refusal = new RefusedError({ code: 'ERR_BUDGET_EXCEEDED', message: 'spent' });
-    const stage = budgetStage({ reserve: () => Promise.reject(refusal) }, () => 0);
+    const stage = budgetStage({ reserve: () => Promise.reject(refusal) }, () => 0, nobody);
     await expect(stage(call, async () => fine)).rejects.toBe(refusal);
   });
 });
@@ -126,6 +143,7 @@ describe('observing', () => {
     user: 'mina',
     kind: 'tool',
     name: 'files__echo',
+    counted: 'files__echo',
     server: 'files',
     traceId: '0'.repeat(32),
     durationMs: 3,
@@ -136,10 +154,10 @@ describe('observing', () => {
     ['isError', async () => ({ result: { isError: true } }), { outcome: 'error' }],
     [
       'a refusal',
-      () => Promise.reject(new RefusedError({ code: 'ERR_RATE_LIMITED', message: '' })),
-      { outcome: 'refused', code: 'ERR_RATE_LIMITED' },
+      () => Promise.reject(new RefusedError({ code: 'ERR_RATE_LIMITED', message: 'slow down' })),
+      { outcome: 'refused', code: 'ERR_RATE_LIMITED', problem: 'slow down' },
     ],
-    ['a fault of our own', () => Promise.reject(new TypeError('oops')), { outcome: 'refused', code: 'ERR_INTERNAL' }],
+    ['a fault of our own', () => Promise.reject(new TypeError('oops')), { outcome: 'refused', code: 'ERR_INTERNAL', problem: 'oops' }],
   ] as [string, () => Promise<Answer>, object][])('tells %s once', async (_what, next, end) => {
     expect(await observed(next)).toEqual([{ ...about, ...end }]);
   });

@@ -81,7 +81,9 @@ test('a client begins, calls, hears progress, and ends with the end of its input
 
 test('before initialize nothing is answered but by an error, and nothing is told', async () => {
   ends.send({ jsonrpc: '2.0', id: 1, method: 'tools/list' }, { jsonrpc: '2.0', method: 'notifications/cancelled' });
-  expect(await ends.answer(1)).toMatchObject({ error: { code: -32_600, message: 'begin with initialize, or say in _meta which revision this is' } });
+  expect(await ends.answer(1)).toMatchObject({
+    error: { code: -32_600, message: 'begin with initialize, or say in _meta which revision this is' },
+  });
   expect(ends.messages).toHaveLength(1);
 });
 

@@ -2,6 +2,7 @@ import type { Call } from '../call.ts';
 import type { CallEvent, Listeners } from '../events.ts';
 import type { Stage } from '../pipeline.ts';
 import { toRefusal } from '../refusal.ts';
+import { UpstreamError } from '../upstream-error.ts';
 import { succeeded } from './budget.ts';
 
 /** Tells what became of every call and how long it took. */
@@ -13,15 +14,22 @@ export function observeStage(events: Listeners, now: () => number): Stage {
       events.emit('call', callEvent(call, now() - startedAt, { outcome: succeeded(answer) ? 'ok' : 'error' }));
       return answer;
     } catch (error) {
-      const end = call.signal.aborted ? { outcome: 'cancelled' as const } : { outcome: 'refused' as const, code: toRefusal(error).code };
+      const end = call.signal.aborted
+        ? { outcome: 'cancelled' as const }
+        : { outcome: 'refused' as const, code: toRefusal(error).code, problem: problemOf(error) };
       events.emit('call', callEvent(call, now() - startedAt, end));
       throw error;
     }
   };
 }
 
-function callEvent(call: Call, durationMs: number, end: Pick<CallEvent, 'outcome' | 'code'>): CallEvent {
-  const { kind, name, server, traceId, principal } = call;
+function callEvent(call: Call, durationMs: number, end: Pick<CallEvent, 'outcome' | 'code' | 'problem'>): CallEvent {
+  const { kind, name, counted, server, traceId, principal } = call;
   const { tenant, user } = principal;
-  return { tenant, ...(user !== undefined && { user }), kind, name, server, traceId, durationMs, ...end };
+  return { tenant, ...(user !== undefined && { user }), kind, name, counted, server, traceId, durationMs, ...end };
+}
+
+function problemOf(error: unknown): string {
+  if (error instanceof UpstreamError && error.detail !== '') return `${error.message}; it said: ${error.detail}`;
+  return error instanceof Error ? error.message : String(error);
 }

@@ -21,6 +21,8 @@ export interface RequestOptions {
   readonly client?: ClientSide;
   /** What the server says of the tool that is called. */
   readonly tool?: JsonObject;
+  /** Told when there is a conversation, just before the request is sent. */
+  readonly begun?: () => void;
 }
 
 /** A conversation with a server, whatever revision it speaks. */

@@ -190,11 +190,14 @@ export class HttpPipe implements Pipe {
   #refused(response: IncomingMessage, body: string): UpstreamError {
     const status = response.statusCode ?? 0;
     // 404 says so; the reference server of the protocol says 400 to a session it does not know
-    if (this.#session !== undefined && (status === 404 || status === 400)) return new SessionExpiredError(this.#server);
+    if (this.#session !== undefined && (status === 404 || (status === 400 && /session/i.test(body))))
+      return new SessionExpiredError(this.#server);
     const retryAfterMs = status === 429 || status === 503 ? retryAfter(response.headers['retry-after']) : undefined;
-    const refusedBeforeActing = status === 429 || status === 503 || (status >= 300 && status < 500);
-    const said = body.trim() === '' ? '' : `: ${sampleOf(body.trim())}`;
-    return new UpstreamError(this.#server, `answered with HTTP ${status}${said}`, {
+    // a proxy says 503 of a request that it has passed on, too; only who asks for patience has not begun
+    const refusedBeforeActing =
+      [401, 403, 404, 405, 406, 413, 415, 429].includes(status) || retryAfterMs !== undefined || isRedirect(status);
+    return new UpstreamError(this.#server, `answered with HTTP ${status}`, {
+      detail: sampleOf(body.trim()),
       carriedOut: refusedBeforeActing ? 'no' : 'perhaps',
       retryAfterMs,
       status,
@@ -209,6 +212,10 @@ export class HttpPipe implements Pipe {
     if (beforeSending) return new UnreachableError(this.#server, problem, cause);
     return new UpstreamError(this.#server, problem, { carriedOut: 'perhaps', cause });
   }
+}
+
+function isRedirect(status: number): boolean {
+  return status >= 300 && status < 400;
 }
 
 /** `Retry-After` in ms: seconds or an HTTP date (RFC 9110, 10.2.3). */

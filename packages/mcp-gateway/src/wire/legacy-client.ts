@@ -24,6 +24,9 @@ const capabilityOf: Readonly<Record<string, string>> = {
   'roots/list': 'roots',
 };
 
+/** How long a message without an answer may take to be handed over, in ms. */
+const oneWayMs = 5_000;
+
 /** Notifications that are about a request, though they do not say which. */
 const aboutRequests = ['notifications/message', 'notifications/elicitation/complete'];
 
@@ -153,7 +156,7 @@ export class LegacyClient implements Connection, PipeListener {
   /** Answers a request of the server: itself, or through the client whose request it belongs to. */
   #answer({ id, method, params = {} }: RpcRequest, replyTo: RequestId | undefined): void {
     const reply = (answer: Answer) => {
-      this.#pipe.send({ jsonrpc: '2.0', id, ...answer }).catch(() => {}); // a server that is gone needs no answer
+      this.#tell({ jsonrpc: '2.0', id, ...answer });
     };
     const capability = capabilityOf[method];
     const client = this.#clientFor(capability, replyTo);
@@ -197,7 +200,12 @@ export class LegacyClient implements Connection, PipeListener {
 
   #cancel(requestId: RequestId, reason: unknown): void {
     const params = { requestId, reason: reason instanceof Error ? reason.message : 'cancelled' };
-    this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params }).catch(() => {});
+    this.#tell({ jsonrpc: '2.0', method: 'notifications/cancelled', params });
+  }
+
+  /** Sends what has no answer; a server that does not take it in time, or is gone, goes without. */
+  #tell(message: RpcMessage): void {
+    this.#pipe.send(message, AbortSignal.timeout(oneWayMs)).catch(() => {});
   }
 
   #end(error: UpstreamError): void {

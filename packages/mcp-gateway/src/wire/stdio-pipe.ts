@@ -126,7 +126,7 @@ export class StdioPipe implements Pipe {
   #ended(code: number | null, signal: string | null): UpstreamError {
     const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
     const last = this.#stderr.trim().split('\n').at(-1) ?? '';
-    return new UpstreamError(this.#server, last === '' ? how : `${how}; it last said: ${sampleOf(last)}`, { carriedOut: 'perhaps' });
+    return new UpstreamError(this.#server, how, { carriedOut: 'perhaps', detail: sampleOf(last) });
   }
 
   #exitsWithin(ms: number): Promise<boolean> {

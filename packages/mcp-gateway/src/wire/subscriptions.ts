@@ -30,6 +30,7 @@ const listMembers = {
 export class Subscriptions {
   readonly #open = new Set<Subscription>();
   readonly #changed: (principal: Principal) => Promise<void>;
+  #closed = false;
 
   /** `changed` is told when the resources that somebody listens for have changed. */
   constructor(changed: (principal: Principal) => Promise<void>) {
@@ -67,7 +68,7 @@ export class Subscriptions {
     await ended;
     this.#open.delete(subscription);
     signal.removeEventListener('abort', end);
-    if (uris.length > 0) await this.#changed(principal);
+    if (uris.length > 0 && !this.#closed) await this.#changed(principal);
     signal.throwIfAborted();
   }
 
@@ -84,6 +85,7 @@ export class Subscriptions {
   }
 
   close(): void {
+    this.#closed = true;
     for (const { end } of [...this.#open]) end();
   }
 }

@@ -27,7 +27,6 @@ function exchangeOf(request: Request): HttpRequest {
   return {
     method: request.method,
     path: url.pathname,
-    query: url.searchParams,
     // a Request may be made without a Host header; its address then has it
     header: (name) => request.headers.get(name) ?? (name === 'host' ? url.host : undefined),
     body: (most) => bodyOf(request, most),
