@@ -1,5 +1,5 @@
 export type { AccessOptions, TokenEntry } from './access.ts';
-export type { Answer, Call, CallKind, Principal } from './call.ts';
+export type { Answer, Call, CallKind, ClientQuestion, ClientSide, Principal } from './call.ts';
 export {
   type BudgetEvent,
   type CallEvent,
@@ -14,7 +14,7 @@ export {
   type RetryEvent,
   type ServerEvent,
 } from './events.ts';
-export { Gateway, type GatewayParts } from './gateway.ts';
+export { Gateway, type GatewayParts, type WaitingBounds } from './gateway.ts';
 export type {
   Failure,
   JsonObject,
@@ -28,7 +28,7 @@ export type {
   Success,
 } from './json-rpc.ts';
 export type { Next, Stage } from './pipeline.ts';
-export type { Budget, BudgetHold, Guard, Limiter, LimiterDecision, LimiterNo, LimiterYes, ServerGuard } from './ports.ts';
+export type { Budget, BudgetHold, Guard, GuardContext, Limiter, LimiterDecision, LimiterNo, LimiterYes, ServerGuard } from './ports.ts';
 export { type Refusal, RefusedError } from './refusal.ts';
 export type { ServerEntry, ServerTimes } from './servers.ts';
 export { budgetStage } from './stages/budget.ts';

@@ -1,4 +1,4 @@
-export type { Answer, Call, CallKind, Principal } from './call.ts';
+export type { Answer, Call, CallKind, ClientQuestion, ClientSide, Principal } from './call.ts';
 export { createGateway } from './compose.ts';
 export { ConfigError, type ConfigProblem } from './config-error.ts';
 export type {
@@ -30,4 +30,4 @@ export type {
   ThresholdConfig,
   TokenConfig,
 } from './gateway-config.ts';
-export type { Failure, JsonObject, RpcError, Success } from './json-rpc.ts';
+export type { Failure, JsonObject, RpcError, RpcNotification, Success } from './json-rpc.ts';

@@ -19,13 +19,19 @@ export interface EraMemory {
 
 /** How a conversation is opened. */
 export interface ConnectOptions {
+  /** Names the server in errors. */
   readonly server: string;
+  /** Makes a pipe to the server; not open yet. */
   readonly openPipe: () => Pipe;
+  /** Told of everything that belongs to no request. */
   readonly listener: ConnectionListener;
+  /** What the server is told of this gateway. */
   readonly clientInfo: JsonObject;
   /** What the clients of a conversation with a handshake can be asked for. */
   readonly capabilities: JsonObject;
+  /** What is known of the server's era, and kept up to date. */
   readonly memory: EraMemory;
+  /** Ends the attempt. */
   readonly signal: AbortSignal;
 }
 
