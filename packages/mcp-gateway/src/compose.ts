@@ -13,6 +13,7 @@ import { Gateway } from './gateway.ts';
 import type { GatewayConfig, ServerConfig } from './gateway-config.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
+import { repeatableTools } from './repeatable.ts';
 import type { ServerEntry } from './servers.ts';
 import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
@@ -110,8 +111,7 @@ function serverEntries(config: Config, events: Listeners, problems: Problem[]): 
       const { fallbackUrl, fallbackHeaders = {}, prefix = `${name}__`, trustAnnotations = false, idempotent = [] } = server;
       const entry = {
         prefix,
-        repeatable: (tool: string, offered: unknown) =>
-          idempotent.some((pattern) => matches(pattern, tool)) || (trustAnnotations && saysRepeatable(offered)),
+        repeatable: repeatableTools(idempotent, trustAnnotations),
       };
       const fallbackName = `${name} (fallback)`;
       const fallback = fallbackUrl && {
@@ -286,16 +286,4 @@ function budgetPort(tracker: CostTracker): Budget {
       }
     },
   };
-}
-
-/** `*` stands for any text. */
-function matches(pattern: string, name: string): boolean {
-  const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`).test(name);
-}
-
-/** What a tool's annotations claim; only heeded for servers that are trusted. */
-function saysRepeatable(tool: unknown): boolean {
-  const { annotations } = tool as { annotations?: { readOnlyHint?: unknown; idempotentHint?: unknown } };
-  return annotations?.readOnlyHint === true || annotations?.idempotentHint === true;
 }
