@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError } from './errors.ts';
 
 /** A prepared statement, as far as the ledger uses one. */
@@ -46,6 +47,11 @@ const installed: DriverSources = {
 // The wait for another process's lock blocks the event loop; a lock lasts one transaction, and that of a dead process is gone.
 const BUSY_TIMEOUT_MS = 2_000;
 
+// For some locks SQLite does not wait at all, the switch to a write-ahead log among them: several processes that make one file meet it.
+const OPEN_TIMEOUT_MS = 5_000;
+const OPEN_AGAIN_MS = 20;
+const SQLITE_BUSY = 5;
+
 // Append only: a migration that has been released is never edited.
 const MIGRATIONS = [
   `CREATE TABLE usage (
@@ -80,22 +86,40 @@ const MIGRATIONS = [
 /** Opens the file, makes or upgrades its tables, and refuses one that a newer version wrote. */
 export async function openLedgerFile(path: string, synchronous: 'normal' | 'full', sources = installed): Promise<Connection> {
   const { DatabaseSync } = await loadDriver(sources);
-  let connection: Connection | undefined;
+  const giveUpAt = performance.now() + OPEN_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return openOnce(DatabaseSync, path, synchronous);
+    } catch (error) {
+      if (error instanceof StoreError) throw error;
+      if (!isBusy(error) || performance.now() >= giveUpAt) throw cannotOpen(path, error);
+    }
+    await sleep(OPEN_AGAIN_MS * (0.5 + Math.random()));
+  }
+}
+
+function openOnce(DatabaseSync: SqliteDriver['DatabaseSync'], path: string, synchronous: 'normal' | 'full'): Connection {
+  const connection = new DatabaseSync(path);
   try {
-    connection = new DatabaseSync(path);
     connection.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     migrate(connection, path);
     connection.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}`);
     return connection;
   } catch (error) {
-    connection?.close();
-    if (error instanceof StoreError) throw error;
-    throw new StoreError(
-      'ERR_STORE_OPEN',
-      `cannot open the usage ledger ${path}: ${messageOf(error)} (the folder ${dirname(path)} must exist and be writable)`,
-      { cause: error },
-    );
+    connection.close();
+    throw error;
   }
+}
+
+function cannotOpen(path: string, cause: unknown): StoreError {
+  const message = `cannot open the usage ledger ${path}: ${messageOf(cause)} (the folder ${dirname(path)} must exist and be writable)`;
+  return new StoreError('ERR_STORE_OPEN', message, { cause });
+}
+
+/** Whether another connection has the file locked: the low byte of SQLite's error code, whichever driver tells it. */
+function isBusy(error: unknown): boolean {
+  const code = error instanceof Error && 'errcode' in error ? error.errcode : undefined;
+  return typeof code === 'number' && (code & 0xff) === SQLITE_BUSY;
 }
 
 /** Closes, and leaves the whole ledger in the one file: some drivers keep the write-ahead log until they are collected. */

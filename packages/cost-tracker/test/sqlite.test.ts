@@ -198,6 +198,20 @@ describe('one clear error names the file', () => {
     await tracker.close();
   });
 
+  test('waits its turn to open, also where SQLite itself would not wait', async () => {
+    const file = nextFile();
+    await withConnection(file, async (reader) => {
+      reader.exec('PRAGMA journal_mode = DELETE; BEGIN');
+      reader.prepare('SELECT count(*) FROM usage').get();
+      const tracker = trackerOn(file);
+      const recorded = tracker.record({ ...search, dedupeKey: 'a' });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      reader.exec('COMMIT');
+      expect(await recorded).toBe(true);
+      await tracker.close();
+    });
+  });
+
   test('when a report fails', async () => {
     const file = nextFile();
     const tracker = trackerOn(file);
