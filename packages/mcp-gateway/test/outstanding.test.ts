@@ -1,19 +1,24 @@
 import { describe, expect, test } from 'vitest';
 import type { JsonObject } from '../src/json-rpc.ts';
+import { UpstreamError } from '../src/upstream-error.ts';
 import { Outstanding } from '../src/wire/outstanding.ts';
 import { never, testClient } from './scripted-pipe.ts';
 
 const nothing = () => {};
+const answerTo = (id: number, result: JsonObject) => ({ jsonrpc: '2.0', id, result }) as const;
 
 function collecting() {
-  const outstanding = new Outstanding();
+  const outstanding = new Outstanding('files');
   const sent: { id: number; params: JsonObject }[] = [];
   const cancelled: [number, unknown][] = [];
   const add = (params: JsonObject = {}, options: { signal?: AbortSignal; client?: ReturnType<typeof testClient> } = {}) => {
     const answer = outstanding.add(
       params,
       { signal: options.signal ?? never(), client: options.client },
-      async (id, given) => void sent.push({ id, params: given }),
+      async (id, given) => {
+        sent.push({ id, params: given });
+        return 'sent';
+      },
       (id, reason) => void cancelled.push([id, reason]),
     );
     answer.catch(nothing);
@@ -26,8 +31,8 @@ describe('a request', () => {
   test('has an id that no other has had, and is answered by it', async () => {
     const { outstanding, sent, add } = collecting();
     const [first, second] = [add(), add()];
-    outstanding.settle(2, { result: { n: 2 } });
-    outstanding.settle(1, { result: { n: 1 } });
+    outstanding.settle(answerTo(2, { n: 2 }));
+    outstanding.settle(answerTo(1, { n: 1 }));
     expect(await first).toEqual({ result: { n: 1 } });
     expect(await second).toEqual({ result: { n: 2 } });
     void add();
@@ -37,20 +42,20 @@ describe('a request', () => {
   test('waits until it has an answer, and no longer', async () => {
     const { outstanding, add } = collecting();
     const answer = add();
-    expect(outstanding.has(1)).toBe(true);
-    expect(outstanding.has('1')).toBe(false);
-    outstanding.settle(1, { result: { first: true } });
-    outstanding.settle(1, { result: { second: true } });
-    outstanding.fail(1, new Error('too late'));
-    expect(outstanding.has(1)).toBe(false);
+    const nobodys = (id: unknown) => ({ problem: 'sent a response that answers no open request', sample: `id ${JSON.stringify(id)}` });
+    expect(outstanding.settle({ jsonrpc: '2.0', id: '1', result: {} })).toEqual(nobodys('1'));
+    expect(outstanding.settle({ jsonrpc: '2.0', id: null, error: { code: 1, message: '' } })).toEqual(nobodys(null));
+    expect(outstanding.settle(answerTo(1, { first: true }))).toBeUndefined();
+    expect(outstanding.settle(answerTo(1, { second: true }))).toEqual(nobodys(1));
+    outstanding.fail(1, 'came too late');
     expect(await answer).toEqual({ result: { first: true } });
   });
 
   test('fails where it could not be sent', async () => {
-    const outstanding = new Outstanding();
+    const outstanding = new Outstanding('files');
     const lost = outstanding.add({}, { signal: never() }, () => Promise.reject(new Error('no way')), nothing);
     await expect(lost).rejects.toThrow('no way');
-    expect(outstanding.has(1)).toBe(false);
+    expect(outstanding.settle(answerTo(1, {}))).toBeDefined();
   });
 
   test('that is taken back fails with the reason, once, and the server is told its id', async () => {
@@ -59,7 +64,7 @@ describe('a request', () => {
     const answer = add({}, { signal: controller.signal });
     const reason = new Error('changed my mind');
     controller.abort(reason);
-    outstanding.settle(1, { result: {} });
+    outstanding.settle(answerTo(1, {}));
     await expect(answer).rejects.toBe(reason);
     expect(cancelled).toEqual([[1, reason]]);
   });
@@ -77,18 +82,22 @@ describe('a request', () => {
     const { outstanding, cancelled, add } = collecting();
     const controller = new AbortController();
     const answer = add({}, { signal: controller.signal });
-    outstanding.settle(1, { result: {} });
+    outstanding.settle(answerTo(1, {}));
     controller.abort(new Error('late'));
     expect(await answer).toEqual({ result: {} });
     expect(cancelled).toEqual([]);
   });
 });
 
-test('all requests fail together', async () => {
-  const { outstanding, add } = collecting();
+test('the end of the conversation fails all requests, and those that come after it are not sent', async () => {
+  const { outstanding, sent, add } = collecting();
   const all = [add(), add(), add()];
-  outstanding.failAll(new Error('gone'));
-  for (const each of all) await expect(each).rejects.toThrow('gone');
+  const gone = new UpstreamError('files', 'ended', { carriedOut: 'perhaps' });
+  expect(outstanding.end(gone)).toBe(true);
+  expect(outstanding.end(new UpstreamError('files', 'ended again', { carriedOut: 'perhaps' }))).toBe(false);
+  for (const each of all) await expect(each).rejects.toBe(gone);
+  await expect(add()).rejects.toMatchObject({ message: "server 'files' has gone away", carriedOut: 'no', cause: gone });
+  expect(sent).toHaveLength(3);
 });
 
 describe('clients', () => {
@@ -102,7 +111,7 @@ describe('clients', () => {
     expect(outstanding.clientOf(3)).toBe(two);
     expect(outstanding.clientOf(2)).toBeUndefined();
     expect(outstanding.clientOf(undefined)).toBeUndefined();
-    outstanding.settle(3, { result: {} });
+    outstanding.settle(answerTo(3, {}));
     expect(outstanding.clients).toEqual([one]);
     expect(outstanding.clientOf(3)).toBeUndefined();
   });
@@ -130,7 +139,7 @@ describe('clients', () => {
     const [one, two] = [testClient(), testClient()];
     void add({}, { client: one });
     void add({ _meta: { progressToken: 'x' } }, { client: two });
-    outstanding.settle(2, { result: {} });
+    outstanding.settle(answerTo(2, {}));
     for (const progressToken of [1, 2, 'x', undefined]) {
       outstanding.progress({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken, progress: 1 } });
     }

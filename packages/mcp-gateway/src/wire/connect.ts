@@ -44,7 +44,7 @@ const probeMs = 3_000;
  */
 export async function connect(options: ConnectOptions): Promise<Connection> {
   const { memory, openPipe } = options;
-  let pipe = new Redirected(openPipe());
+  let pipe = new Redirected(openPipe(), options.server);
   try {
     let answered = false;
     if (memory.era !== 'legacy') {
@@ -54,7 +54,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
       if (pipe.ended) {
         // some servers end at what they do not know
         await pipe.close();
-        pipe = new Redirected(openPipe());
+        pipe = new Redirected(openPipe(), options.server);
       }
     }
     return await begun(pipe, options, answered);
@@ -154,13 +154,14 @@ function isModern(answer: Answer): boolean {
 /** A pipe that is opened once and may change its listener: so the second era can be tried with the same process. */
 class Redirected implements Pipe {
   /** One count of ids for both eras: a late answer to the probe is no answer to the handshake. */
-  readonly outstanding = new Outstanding();
+  readonly outstanding: Outstanding;
   readonly #pipe: Pipe;
   #listener: PipeListener | undefined;
   #ended = false;
 
-  constructor(pipe: Pipe) {
+  constructor(pipe: Pipe, server: string) {
     this.#pipe = pipe;
+    this.outstanding = new Outstanding(server);
   }
 
   get ended(): boolean {

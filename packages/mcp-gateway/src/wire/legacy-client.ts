@@ -9,7 +9,7 @@ import {
   type RpcRequest,
   rpcCode,
 } from '../json-rpc.ts';
-import { UnreachableError, UpstreamError } from '../upstream-error.ts';
+import { UpstreamError } from '../upstream-error.ts';
 import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './connection.ts';
 import { legacyRevisions, urlElicitationRequired } from './legacy.ts';
 import { moreVerbose } from './log-level.ts';
@@ -44,7 +44,6 @@ export class LegacyClient implements Connection, PipeListener {
   #description: ServerDescription = { serverInfo: {}, capabilities: {} };
   #watched: ReadonlySet<string> = new Set();
   #logLevel: string | undefined;
-  #ended: UpstreamError | undefined;
 
   constructor(server: string, pipe: Pipe, listener: ConnectionListener, outstanding: Outstanding) {
     this.#outstanding = outstanding;
@@ -105,7 +104,7 @@ export class LegacyClient implements Connection, PipeListener {
   }
 
   async close(): Promise<void> {
-    this.#end(new UpstreamError(this.#server, 'was disconnected', { carriedOut: 'perhaps' }));
+    this.#outstanding.end(new UpstreamError(this.#server, 'was disconnected', { carriedOut: 'perhaps' }));
     await this.#pipe.close();
   }
 
@@ -113,29 +112,23 @@ export class LegacyClient implements Connection, PipeListener {
     if ('method' in message) {
       if ('id' in message) this.#answer(message, replyTo);
       else this.#receiveNotification(message, replyTo);
-    } else if (message.id !== null && this.#outstanding.has(message.id)) {
-      this.#outstanding.settle(message.id, 'result' in message ? { result: message.result } : { error: message.error });
     } else {
-      this.#listener.problem({ problem: 'sent a response that answers no open request', sample: `id ${JSON.stringify(message.id)}` });
+      const problem = this.#outstanding.settle(message);
+      if (problem !== undefined) this.#listener.problem(problem);
     }
   }
 
   problem(problem: FrameProblem): void {
     this.#listener.problem(problem);
-    if (problem.id !== undefined) this.#outstanding.fail(problem.id, this.#broken(problem.problem));
+    if (problem.id !== undefined) this.#outstanding.fail(problem.id, problem.problem);
   }
 
   closed(error: UpstreamError): void {
-    if (this.#ended === undefined) this.#listener.closed(error);
-    this.#end(error);
+    if (this.#outstanding.end(error)) this.#listener.closed(error);
   }
 
   #send(method: string, params: JsonObject, { signal, client }: RequestOptions): Promise<Answer> {
-    if (this.#ended !== undefined) return Promise.reject(new UnreachableError(this.#server, 'has gone away', this.#ended));
-    const send = async (id: RequestId, sent: JsonObject) => {
-      const outcome = await this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal);
-      if (outcome === 'ended') this.#outstanding.fail(id, this.#broken('ended its answer without a result'));
-    };
+    const send = (id: RequestId, sent: JsonObject) => this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal);
     return this.#outstanding.add(params, { signal, client }, send, (id, reason) => {
       if (method !== 'initialize') this.#cancel(id, reason);
     });
@@ -206,11 +199,6 @@ export class LegacyClient implements Connection, PipeListener {
   /** Sends what has no answer; a server that does not take it in time, or is gone, goes without. */
   #tell(message: RpcMessage): void {
     this.#pipe.send(message, AbortSignal.timeout(oneWayMs)).catch(() => {});
-  }
-
-  #end(error: UpstreamError): void {
-    this.#ended ??= error;
-    this.#outstanding.failAll(error);
   }
 
   #broken(problem: string): UpstreamError {

@@ -1,6 +1,6 @@
 import type { ClientQuestion, ClientSide } from '../call.ts';
 import { type Answer, isObject, type JsonObject, type RequestId, type RpcMessage, type RpcNotification } from '../json-rpc.ts';
-import { UnreachableError, UpstreamError } from '../upstream-error.ts';
+import { UpstreamError } from '../upstream-error.ts';
 import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './connection.ts';
 import { meta, modernRevisions, withMeta, withoutOwnedMeta } from './modern.ts';
 import { encodeHeader, nameMember, parameterHeaders, parameterValues } from './modern-headers.ts';
@@ -27,7 +27,6 @@ export class ModernClient implements Connection, PipeListener {
   readonly #clientInfo: JsonObject;
   readonly #outstanding: Outstanding;
   #description: ServerDescription = { serverInfo: {}, capabilities: {} };
-  #ended: UpstreamError | undefined;
   #watch = new AbortController();
 
   constructor(server: string, pipe: Pipe, listener: ConnectionListener, clientInfo: JsonObject, outstanding: Outstanding) {
@@ -90,7 +89,7 @@ export class ModernClient implements Connection, PipeListener {
 
   async close(): Promise<void> {
     this.#watch.abort(new Error('closed'));
-    this.#end(new UpstreamError(this.#server, 'was disconnected', { carriedOut: 'perhaps' }));
+    this.#outstanding.end(new UpstreamError(this.#server, 'was disconnected', { carriedOut: 'perhaps' }));
     await this.#pipe.close();
   }
 
@@ -99,35 +98,30 @@ export class ModernClient implements Connection, PipeListener {
       if ('id' in message)
         this.#listener.problem({ problem: `sent a request, ${message.method}, which this revision does not have`, sample: '' });
       else this.#receiveNotification(message, replyTo);
-    } else if (message.id !== null && this.#outstanding.has(message.id)) {
-      this.#outstanding.settle(message.id, 'result' in message ? { result: message.result } : { error: message.error });
     } else {
-      this.#listener.problem({ problem: 'sent a response that answers no open request', sample: `id ${JSON.stringify(message.id)}` });
+      const problem = this.#outstanding.settle(message);
+      if (problem !== undefined) this.#listener.problem(problem);
     }
   }
 
   problem(problem: FrameProblem): void {
     this.#listener.problem(problem);
-    if (problem.id !== undefined) this.#outstanding.fail(problem.id, this.#broken(problem.problem));
+    if (problem.id !== undefined) this.#outstanding.fail(problem.id, problem.problem);
   }
 
   closed(error: UpstreamError): void {
-    if (this.#ended === undefined) this.#listener.closed(error);
-    this.#end(error);
+    if (this.#outstanding.end(error)) this.#listener.closed(error);
   }
 
   #send(method: string, params: JsonObject, { signal, client, tool }: RequestOptions): Promise<Answer> {
-    if (this.#ended !== undefined) return Promise.reject(new UnreachableError(this.#server, 'has gone away', this.#ended));
     const stamped = withMeta(withoutOwnedMeta(params), {
       [meta.protocolVersion]: modernRevisions[0],
       [meta.clientInfo]: this.#clientInfo,
       [meta.clientCapabilities]: client?.capabilities ?? {},
       ...(client?.logLevel !== undefined && { [meta.logLevel]: client.logLevel }),
     });
-    const send = async (id: RequestId, sent: JsonObject) => {
-      const outcome = await this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal, this.#headers(method, params, tool));
-      if (outcome === 'ended') this.#outstanding.fail(id, this.#broken('ended its answer without a result'));
-    };
+    const send = async (id: RequestId, sent: JsonObject) =>
+      this.#pipe.send({ jsonrpc: '2.0', id, method, params: sent }, signal, this.#headers(method, params, tool));
     return this.#outstanding.add(stamped, { signal, client }, send, (id) => this.#cancel(id));
   }
 
@@ -159,13 +153,8 @@ export class ModernClient implements Connection, PipeListener {
 
   /** Over HTTP the end of the response's stream has said it already. */
   #cancel(requestId: RequestId): void {
-    if (this.#pipe.cancelsByClosing || this.#ended !== undefined) return;
+    if (this.#pipe.cancelsByClosing || this.#outstanding.ended) return;
     this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } }).catch(() => {});
-  }
-
-  #end(error: UpstreamError): void {
-    this.#ended ??= error;
-    this.#outstanding.failAll(error);
   }
 
   #broken(problem: string): UpstreamError {
