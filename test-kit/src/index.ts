@@ -18,3 +18,4 @@ export {
 export { startProxy, TcpProxy, type TcpTarget } from './tcp-proxy.ts';
 export { type TempDir, tempDir } from './temp-dir.ts';
 export { type UntilOptions, until } from './until.ts';
+export { UserAgent } from './user-agent.ts';

@@ -24,7 +24,14 @@ export interface AccessOptions {
 export const anonymous: Principal = { tenant: 'default', role: 'operator' };
 
 /** What comes of looking at a request's credentials. */
-export type Admission = { readonly principal: Principal } | { readonly status: 401 | 403; readonly code: string; readonly message: string };
+export type Admission = { readonly principal: Principal } | Denial;
+
+/** Why a request is not admitted. */
+export interface Denial {
+  readonly status: 401 | 403;
+  readonly code: string;
+  readonly message: string;
+}
 
 /** Decides from a request's headers alone who is calling. */
 export class Access {
@@ -52,20 +59,27 @@ export class Access {
 
   /** Refuses what a web page may have been tricked into sending (DNS rebinding, cross-site requests), then asks for the token. */
   admit(request: HttpRequest): Admission {
-    const host = hostOf(request.header('host') ?? '');
-    if (!this.#hosts.has('*') && !this.#hosts.has(host) && !isLoopback(host)) {
-      return forbidden('ERR_HOST', `host '${host}' is not served here; name it in allowedHosts if it should be`);
-    }
-    const origin = request.header('origin');
-    if (origin !== undefined && !this.#origins.has(origin.toLowerCase()) && !isLoopback(originHost(origin))) {
-      return forbidden('ERR_ORIGIN', `pages of '${origin}' may not call this gateway; name it in allowedOrigins if they should`);
-    }
+    const denial = this.denyHost(request) ?? this.#denyOrigin(request);
+    if (denial !== undefined) return denial;
     if (this.#byHash.size === 0) return { principal: anonymous };
     const token = /^Bearer +(\S+)$/i.exec(request.header('authorization') ?? '')?.[1];
     const principal = token === undefined ? undefined : this.#byHash.get(hash(token));
     if (principal !== undefined) return { principal };
     const message = token === undefined ? 'a bearer token is needed' : 'the bearer token is not known';
     return { status: 401, code: 'ERR_UNAUTHORIZED', message };
+  }
+
+  /** Refuses a request under a name that is not the gateway's. */
+  denyHost(request: HttpRequest): Denial | undefined {
+    const host = hostOf(request.header('host') ?? '');
+    if (this.#hosts.has('*') || this.#hosts.has(host) || isLoopback(host)) return undefined;
+    return forbidden('ERR_HOST', `host '${host}' is not served here; name it in allowedHosts if it should be`);
+  }
+
+  #denyOrigin(request: HttpRequest): Denial | undefined {
+    const origin = request.header('origin');
+    if (origin === undefined || this.#origins.has(origin.toLowerCase()) || isLoopback(originHost(origin))) return undefined;
+    return forbidden('ERR_ORIGIN', `pages of '${origin}' may not call this gateway; name it in allowedOrigins if they should`);
   }
 }
 
@@ -74,7 +88,7 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-function forbidden(code: string, message: string): Admission {
+function forbidden(code: string, message: string): Denial {
   return { status: 403, code, message };
 }
 

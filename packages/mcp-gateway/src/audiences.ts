@@ -14,17 +14,21 @@ interface Kept {
 
 /**
  * Who shares conversations with servers: all clients of a tenant that cannot be asked for anything; the clients of one user that
- * can be asked for the same. So a server's question reaches nobody but the user whose call it belongs to.
+ * can be asked for the same. So a server's question reaches nobody but the user whose call it belongs to; and where users sign in
+ * to a server, none of them calls it in another's name.
  */
 export class Audiences {
   readonly #open: (audience: Audience, shared: Servers | undefined) => Servers;
+  readonly #personal: boolean;
   readonly #now: () => number;
   readonly #tenants = new Map<string, Servers>();
   readonly #users = new Map<string, Kept>();
   #closed = false;
 
-  constructor(open: (audience: Audience, shared: Servers | undefined) => Servers, now: () => number) {
+  /** `personal`: some servers have their users sign in, so that each user has conversations of his own with them. */
+  constructor(open: (audience: Audience, shared: Servers | undefined) => Servers, personal: boolean, now: () => number) {
     this.#open = open;
+    this.#personal = personal;
     this.#now = now;
   }
 
@@ -42,7 +46,7 @@ export class Audiences {
   /** The servers as this client sees them. */
   async of({ tenant, user }: Principal, capabilities: JsonObject): Promise<Servers> {
     const shared = this.tenant(tenant);
-    if (Object.keys(capabilities).length === 0) return shared;
+    if (Object.keys(capabilities).length === 0 && !(this.#personal && user !== undefined)) return shared;
     const key = digestOf([tenant, user ?? null, capabilities]);
     let kept = this.#users.get(key);
     if (kept === undefined) {

@@ -12,6 +12,17 @@ export interface Principal {
   readonly role: 'member' | 'operator';
 }
 
+/** Whose something is: a whole tenant's, or that of one of its users. */
+export interface Owner {
+  readonly tenant: string;
+  readonly user?: string | undefined;
+}
+
+/** Whether what is an owner's is also this caller's. */
+export function isFor({ tenant, user }: Owner, principal: Principal): boolean {
+  return principal.tenant === tenant && (user === undefined || principal.user === user);
+}
+
 /** What is called: a tool, a resource, a prompt, or the completion of an argument of one of them. */
 export type CallKind = 'tool' | 'resource' | 'prompt' | 'completion';
 

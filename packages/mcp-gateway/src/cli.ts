@@ -4,7 +4,7 @@ import { checkConfigFile, createGateway } from './compose.ts';
 import { readConfigFile } from './config.ts';
 import { ConfigError } from './config-error.ts';
 import { logEvents, logWarnings, stderrLogger } from './log.ts';
-import { serve } from './node.ts';
+import { serve, serveSignIns } from './node.ts';
 import { version } from './version.ts';
 
 const help = `tidegate ${version}: one MCP gateway in front of many MCP servers
@@ -74,8 +74,10 @@ async function serveStdio(file: string): Promise<number> {
   logWarnings(logger);
   const gateway = await createGateway(file);
   logEvents(gateway, logger);
+  const pages = await serveSignIns(gateway);
   const code = await Promise.race([gateway.serveStdio(process.stdin, process.stdout).then(() => exit.clean), ended]);
   await gateway.close();
+  await pages.close();
   return code;
 }
 

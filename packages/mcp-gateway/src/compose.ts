@@ -8,9 +8,12 @@ import { per, RateLimiter, type TokenBucket, tokenBucket } from '@tidegate/rate-
 import type { Answer, Call } from './call.ts';
 import { commandExists } from './command.ts';
 import { type CheckedConfig, checkConfig, type Problem, problemOf, readConfigFile } from './config.ts';
+import { connector } from './connector.ts';
 import { Listeners } from './events.ts';
 import { Gateway } from './gateway.ts';
 import type { GatewayConfig, ServerConfig } from './gateway-config.ts';
+import { SignInRequiredError } from './oauth/sign-in-required.ts';
+import { SignIns, signInEvents } from './oauth/sign-ins.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
 import { repeatableTools } from './repeatable.ts';
@@ -19,10 +22,6 @@ import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
 import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
 import { version } from './version.ts';
-import { connect, type EraMemory } from './wire/connect.ts';
-import { HttpPipe } from './wire/http-pipe.ts';
-import type { Pipe } from './wire/pipe.ts';
-import { StdioPipe } from './wire/stdio-pipe.ts';
 
 type Config = CheckedConfig['config'];
 
@@ -46,12 +45,12 @@ const defaults = {
  * @throws {@link ConfigError} with the place of everything that is wrong; nothing has been started then.
  */
 export async function createGateway(config: GatewayConfig | string): Promise<Gateway> {
-  const { checked, events, servers, limiter, tracker } = parts(
+  const { checked, events, servers, signIns, limiter, tracker } = parts(
     typeof config === 'string' ? await readConfigFile(config) : checkConfig(config),
   );
   await openLedger(tracker, checked);
   tracker.on('budget-threshold', ({ budget, level, spentUsd, limitUsd }) => events.emit('budget', { budget, level, spentUsd, limitUsd }));
-  const { tokens = [], allowedHosts = [], allowedOrigins = [], listTimeoutMs, connectTimeoutMs, maxSessions } = checked.config;
+  const { tokens = [], allowedHosts = [], allowedOrigins = [], publicUrl, listTimeoutMs, connectTimeoutMs, maxSessions } = checked.config;
   const now = () => performance.now();
   const gateway = new Gateway({
     servers,
@@ -60,7 +59,7 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
         token,
         principal: { tenant, role, ...(user !== undefined && { user }) },
       })),
-      allowedHosts,
+      allowedHosts: publicUrl === undefined ? allowedHosts : [...allowedHosts, new URL(publicUrl).hostname],
       allowedOrigins,
     },
     stages: [
@@ -73,6 +72,7 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
     events,
     now,
     version,
+    signIns,
     onClose: () => tracker.close(),
   });
   gateway.warmUp().catch((error: unknown) => events.emit('fault', { error, traceId: '' }));
@@ -96,14 +96,15 @@ function parts(checked: CheckedConfig) {
   if (config.allowedHosts?.includes('*') && (config.tokens ?? []).length === 0) {
     problems.push({ path: ['allowedHosts'], message: "'*' needs tokens: without them the host name is what keeps web pages out" });
   }
-  const servers = serverEntries(config, events, problems);
+  const signIns = new SignIns(config.publicUrl && new URL(config.publicUrl).origin, signInEvents(events));
+  const servers = serverEntries(config, events, signIns, problems);
   const limiter = rateLimiter(config, problems);
   const tracker = costTracker(config, problems);
   if (problems.length > 0 || limiter === undefined || tracker === undefined) throw checked.error(problems);
-  return { checked, events, servers, limiter, tracker };
+  return { checked, events, servers, signIns, limiter, tracker };
 }
 
-function serverEntries(config: Config, events: Listeners, problems: Problem[]): ServerEntry[] {
+function serverEntries(config: Config, events: Listeners, signIns: SignIns, problems: Problem[]): ServerEntry[] {
   return Object.entries(config.mcpServers)
     .filter(([, server]) => server.disabled !== true)
     .map(([name, server]) => {
@@ -117,13 +118,14 @@ function serverEntries(config: Config, events: Listeners, problems: Problem[]): 
       const fallback = fallbackUrl && {
         ...entry,
         name: fallbackName,
-        connect: connector(fallbackName, () => new HttpPipe(fallbackName, { url: fallbackUrl, headers: fallbackHeaders })),
+        connect: connector(fallbackName, { url: fallbackUrl, headers: fallbackHeaders }, signIns),
         guard: serverGuard(fallbackName, server, events),
       };
       return {
         ...entry,
         name,
-        connect: connector(name, pipeTo(name, server)),
+        connect: connector(name, server, signIns),
+        personal: 'url' in server && server.oauth !== undefined,
         guard: serverGuard(name, server, events),
         ...(fallback && { fallback }),
       };
@@ -135,21 +137,6 @@ function programProblems(name: string, command: string, cwd: string, path = proc
   if (commandExists(command, cwd, path)) return [];
   return [{ path: ['mcpServers', name, 'command'], message: `there is no program '${command}' on the PATH` }];
 }
-
-/** Opens conversations with one server, and remembers between them which era it speaks. */
-function connector(name: string, openPipe: () => Pipe): ServerEntry['connect'] {
-  const memory: EraMemory = {};
-  return (_tenant, capabilities) => (listener, signal) =>
-    connect({ server: name, openPipe, listener, clientInfo, capabilities, memory, signal });
-}
-
-function pipeTo(name: string, server: ServerConfig): () => Pipe {
-  if ('url' in server) return () => new HttpPipe(name, { url: server.url, headers: server.headers ?? {} });
-  const { command, args = [], env = {}, cwd } = server;
-  return () => new StdioPipe(name, { command, args, env, cwd });
-}
-
-const clientInfo = { name: 'tidegate', version };
 
 /** Total time limit, retries, circuit, time limit of each attempt: in this order around every call to one server. */
 function serverGuard(name: string, server: ServerConfig, events: Listeners): ServerGuard {
@@ -164,9 +151,12 @@ function serverGuard(name: string, server: ServerConfig, events: Listeners): Ser
   breaker.on('state-change', ({ from, to, reason }) => events.emit('circuit', { server: name, from, to, reason }));
   const total = timeout({ totalMs: server.totalTimeoutMs ?? defaults.totalTimeoutMs });
   const attempt = timeout({ totalMs: server.timeoutMs ?? defaults.timeoutMs });
-  const again = (retryIf: (error: unknown) => boolean) => retry({ maxAttempts, initialDelayMs, maxDelayMs, retryIf });
-  const guard = (retryIf: (error: unknown) => boolean): Guard => {
-    const policies = pipeline(total, again(retryIf), breaker, attempt);
+  const again = (mayBeMade: (error: unknown) => boolean) => {
+    const retryIf = (error: unknown) => !isRefusal(error) && !(error instanceof SignInRequiredError) && mayBeMade(error);
+    return retry({ maxAttempts, initialDelayMs, maxDelayMs, retryIf });
+  };
+  const guard = (mayBeMade: (error: unknown) => boolean): Guard => {
+    const policies = pipeline(total, again(mayBeMade), breaker, attempt);
     return {
       execute: (fn, options) => {
         let attempts = 0;
@@ -179,8 +169,8 @@ function serverGuard(name: string, server: ServerConfig, events: Listeners): Ser
     };
   };
   return {
-    repeatable: guard((error) => !isRefusal(error)),
-    once: guard((error) => !isRefusal(error) && certainlyNotCarriedOut(error)),
+    repeatable: guard(() => true),
+    once: guard(certainlyNotCarriedOut),
     state: () => breaker.state,
   };
 }
@@ -189,6 +179,7 @@ function serverGuard(name: string, server: ServerConfig, events: Listeners): Ser
 const health: Classifier = {
   value: (answer) => (isObjectWithError(answer) && serverFault(answer.error.code) ? 'failure' : 'success'),
   error: (error) => {
+    if (error instanceof SignInRequiredError) return 'ignore';
     const hint = error instanceof UpstreamError ? error.retryAfterMs : undefined;
     return hint === undefined ? 'failure' : { throttledMs: hint };
   },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isLoopback } from './access.ts';
 
 const ms = z.number().int().min(1).max(2_147_483_647);
 const amount = z.number().int().min(1).max(1_000_000_000);
@@ -37,6 +38,27 @@ const resilience = {
     .optional(),
 };
 
+const secureUrl = z
+  .url({ protocol: /^https?$/, error: 'expected an http or https address' })
+  .refine((value) => isSecure(value), 'expected https, or http on this machine');
+
+const oauth = z
+  .strictObject({
+    clientId: text.optional(),
+    clientSecret: text.optional(),
+    issuer: secureUrl.optional(),
+    clientMetadataUrl: secureUrl.optional(),
+    scopes: z.array(text.regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'expected one scope without spaces')).optional(),
+  })
+  .refine(({ clientId, issuer }) => clientId === undefined || issuer !== undefined, {
+    path: ['issuer'],
+    error: 'expected the authorization server that clientId is registered with, so that no other is sent it',
+  })
+  .refine(({ clientId, clientSecret }) => clientSecret === undefined || clientId !== undefined, {
+    path: ['clientId'],
+    error: 'expected what clientSecret belongs to',
+  });
+
 const stdioServer = z.strictObject({
   type: z.literal('stdio').optional(),
   command: text,
@@ -51,6 +73,7 @@ const httpServer = z.strictObject({
   type: z.enum(['http', 'streamable-http', 'streamableHttp']).optional(),
   url: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }),
   headers: texts.optional(),
+  oauth: oauth.optional(),
   ...resilience,
   ...editorOnly,
 });
@@ -92,6 +115,9 @@ export const configSchema = z.strictObject({
   prices: z.record(z.string(), z.strictObject({ perCallUsd: usd })).optional(),
   dataDir: text.optional(),
   host: text.optional(),
+  publicUrl: secureUrl
+    .refine((value) => !URL.canParse(value) || new URL(value).pathname === '/', 'expected an address without a path')
+    .optional(),
   port: z.number().int().min(0).max(65_535).optional(),
   allowedHosts: z.array(text).optional(),
   allowedOrigins: z.array(text).optional(),
@@ -99,6 +125,12 @@ export const configSchema = z.strictObject({
   connectTimeoutMs: ms.optional(),
   maxSessions: z.number().int().min(1).max(1_000_000).optional(),
 });
+
+function isSecure(address: string): boolean {
+  if (!URL.canParse(address)) return true; // said already
+  const { protocol, hostname } = new URL(address);
+  return protocol === 'https:' || isLoopback(hostname);
+}
 
 /** The schema of one server: which of the two is plain from its members, so that the errors fit what was meant. */
 export function serverSchema(value: unknown): typeof stdioServer | typeof httpServer {

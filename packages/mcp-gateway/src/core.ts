@@ -1,5 +1,5 @@
 export type { AccessOptions, TokenEntry } from './access.ts';
-export type { Answer, Call, CallKind, ClientQuestion, ClientSide, Principal } from './call.ts';
+export type { Answer, Call, CallKind, ClientQuestion, ClientSide, Owner, Principal } from './call.ts';
 export {
   type BudgetEvent,
   type CallEvent,
@@ -13,6 +13,7 @@ export {
   Listeners,
   type RetryEvent,
   type ServerEvent,
+  type SignInEvent,
 } from './events.ts';
 export { Gateway, type GatewayParts, type WaitingBounds } from './gateway.ts';
 export type {
@@ -30,14 +31,14 @@ export type {
 export type { Next, Stage } from './pipeline.ts';
 export type { Budget, BudgetHold, Guard, GuardContext, Limiter, LimiterDecision, LimiterNo, LimiterYes, ServerGuard } from './ports.ts';
 export { type Refusal, RefusedError } from './refusal.ts';
-export type { ServerEntry, ServerTimes } from './servers.ts';
+export type { Audience, ServerEntry, ServerTimes } from './servers.ts';
 export { budgetStage } from './stages/budget.ts';
 export { limitStage } from './stages/limit.ts';
 export type { Connect } from './upstream.ts';
 export { type CarriedOut, UpstreamError } from './upstream-error.ts';
 export { type ConnectOptions, connect, type Era, type EraMemory } from './wire/connect.ts';
 export type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './wire/connection.ts';
-export { HttpPipe, type HttpTarget } from './wire/http-pipe.ts';
+export { type HttpCredential, HttpPipe, type HttpTarget } from './wire/http-pipe.ts';
 export type { SessionBounds } from './wire/legacy-http.ts';
 export type { FrameProblem, Pipe, PipeListener } from './wire/pipe.ts';
 export { StdioPipe, type StdioTarget } from './wire/stdio-pipe.ts';

@@ -1,4 +1,5 @@
 import type { Answer, Call, ClientSide } from './call.ts';
+import { signedIn } from './oauth/sign-in-required.ts';
 import type { Next } from './pipeline.ts';
 import type { GuardContext } from './ports.ts';
 import { RefusedError, toRefusal } from './refusal.ts';
@@ -62,7 +63,9 @@ class Attempts {
         throw error;
       }
     };
-    const answer = await this.#servers.untilClosed(signal, (either) => guard.execute(attempt, { signal: either }));
+    const answer = await this.#servers.untilClosed(signal, (either) =>
+      signedIn(client, either, () => guard.execute(attempt, { signal: either })),
+    );
     this.#servers.answered(entry.name);
     return answer;
   }

@@ -51,6 +51,20 @@ export interface ServerEvent {
   readonly reason?: string;
 }
 
+/** A server wants a caller to sign in, or somebody has tried to. */
+export interface SignInEvent {
+  /** The configured name. */
+  readonly server: string;
+  /** For whom. */
+  readonly tenant: string;
+  /** Who of that tenant, where the credential says so. */
+  readonly user?: string;
+  /** `needed` is told once until it is done. */
+  readonly state: 'needed' | 'done' | 'failed';
+  /** Why it failed. */
+  readonly reason?: string;
+}
+
 /** A server sent something that is no message of the protocol. */
 export interface FrameEvent {
   /** The configured name. */
@@ -125,6 +139,8 @@ export interface GatewayEvents {
   circuit: CircuitEvent;
   /** A server was reached, or lost. */
   server: ServerEvent;
+  /** A sign-in is needed, done or failed. */
+  'sign-in': SignInEvent;
   /** A server sent what is no message. */
   frame: FrameEvent;
   /** A call is made again. */

@@ -62,6 +62,22 @@ export interface HttpServerConfig extends ServerOptions {
   readonly url: string;
   /** Sent with every request; where secrets go. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** The server's users sign in to it (OAuth 2.1); `{}` where it and its authorization server tell all that is needed. */
+  readonly oauth?: OAuthConfig | undefined;
+}
+
+/** How the gateway signs its users in to a server. */
+export interface OAuthConfig {
+  /** As what the gateway is registered there. @defaultValue its metadata document where `publicUrl` is https, else it registers itself */
+  readonly clientId?: string | undefined;
+  /** The secret that belongs to `clientId`. */
+  readonly clientSecret?: string | undefined;
+  /** The authorization server that `clientId` is registered with; no other is sent it. */
+  readonly issuer?: string | undefined;
+  /** Another address of a client metadata document, which is then the client's id. */
+  readonly clientMetadataUrl?: string | undefined;
+  /** Asked for where neither the server nor its metadata names any. */
+  readonly scopes?: readonly string[] | undefined;
 }
 
 /** How one server is configured, in the form that editors use. */
@@ -153,6 +169,8 @@ export interface GatewayConfig {
   readonly port?: number | undefined;
   /** Host names under which the gateway is known, beside those of the loopback interface; `*` allows every one. */
   readonly allowedHosts?: readonly string[] | undefined;
+  /** Where browsers reach the gateway, for signing in to servers: https, or http on this machine. @defaultValue where it listens */
+  readonly publicUrl?: string | undefined;
   /** Origins of pages that may call it, beside those of the loopback interface. */
   readonly allowedOrigins?: readonly string[] | undefined;
   /** How long a list waits for servers of which nothing is known. @defaultValue `5_000` */

@@ -1,12 +1,13 @@
 import type { Readable, Writable } from 'node:stream';
 import { Access, type AccessOptions } from './access.ts';
 import { Audiences } from './audiences.ts';
-import type { Answer, ClientSide, Principal } from './call.ts';
+import { type Answer, type ClientSide, isFor, type Owner, type Principal } from './call.ts';
 import { dispatch } from './dispatch.ts';
 import type { GatewayEvents, Listeners } from './events.ts';
 import { httpApi } from './http-api.ts';
 import type { JsonObject, RpcNotification } from './json-rpc.ts';
 import { Metrics } from './metrics.ts';
+import type { SignIns } from './oauth/sign-ins.ts';
 import { ParkedConversations } from './parked.ts';
 import { pipeline, type Stage } from './pipeline.ts';
 import { Router } from './router.ts';
@@ -43,6 +44,8 @@ export interface GatewayParts {
   readonly now: () => number;
   /** What the gateway tells clients of itself. */
   readonly version: string;
+  /** The sign-ins that people have to go through; the gateway serves their pages. */
+  readonly signIns?: SignIns;
   /** Run when the gateway closes, after the servers. */
   readonly onClose: () => Promise<void>;
 }
@@ -76,14 +79,15 @@ export class Gateway {
     this.#parts = parts;
     const { events, now, sessions, waiting } = parts;
     const fault = (error: unknown, traceId = '') => events.emit('fault', { error, traceId });
-    this.#audiences = new Audiences((audience, shared) => this.#serversOf(audience, shared), now);
+    const personal = parts.servers.some((server) => server.personal === true);
+    this.#audiences = new Audiences((audience, shared) => this.#serversOf(audience, shared), personal, now);
     const find = (principal: Principal, capabilities: JsonObject) => this.#audiences.of(principal, capabilities);
     const innermost = dispatch((call) => find(call.principal, call.client.capabilities), {
       fellBack: ({ server, name, traceId }, fallback) => events.emit('fallback', { server, fallback, name, traceId }),
     });
     const call = pipeline([observeStage(events, now), ...parts.stages], innermost);
     this.#access = new Access(parts.access);
-    this.#router = new Router(find, (servers, { tenant }) => servers.watch(this.#watched(tenant)), call, fault);
+    this.#router = new Router(find, (servers) => servers.watch(this.#watched(servers.audience)), call, fault);
     const describe = () => this.#description();
     this.#legacy = new LegacyHttp(this.#router, describe, sessions, now);
     this.#modern = new ModernServer(this.#router, new ParkedConversations(new StateSeal(), waiting.ttlMs, waiting.most), describe);
@@ -94,6 +98,8 @@ export class Gateway {
       router: this.#router,
       metrics: new Metrics(events, () => this.#legacy.sessions),
       summary: new CallSummary(events),
+      open: this.open,
+      ...(parts.signIns && { signIns: parts.signIns }),
       fault,
     });
     this.fetch = webHandler(this.handle);
@@ -102,6 +108,17 @@ export class Gateway {
   /** Whether anybody who can connect may come in. */
   get open(): boolean {
     return this.#parts.access.tokens.length === 0;
+  }
+
+  /** Whether people sign in to servers and the gateway does not know where they reach it. @internal */
+  get needsAddress(): boolean {
+    return this.#parts.signIns?.publicUrl === undefined && this.#parts.servers.some(({ personal }) => personal === true);
+  }
+
+  /** Where browsers reach it, unless the configuration says so. @internal */
+  listensAt(origin: string): void {
+    const { signIns } = this.#parts;
+    if (signIns !== undefined) signIns.publicUrl ??= origin;
   }
 
   /** Connects to every server on behalf of every known tenant; resolves when each has answered or the time for a list is over. */
@@ -149,6 +166,7 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
+    this.#parts.signIns?.close();
     this.#modern.close();
     await this.#audiences.close(); // first, so that calls that are under way are answered
     this.#legacy.close();
@@ -172,39 +190,39 @@ export class Gateway {
       catalogChanged: () => {
         events.emit('catalog', { tenant });
         for (const list of ['tools', 'resources', 'prompts'])
-          this.#tell(tenant, { jsonrpc: '2.0', method: `notifications/${list}/list_changed` });
+          this.#tell(audience, { jsonrpc: '2.0', method: `notifications/${list}/list_changed` });
       },
-      notification: (notification) => this.#tell(tenant, notification),
+      notification: (notification) => this.#tell(audience, notification),
       bystander: () => this.#bystander(audience),
     };
   }
 
-  /** Tells a tenant's clients what belongs to no call; of resources only those that asked. */
-  #tell(tenant: string, notification: RpcNotification): void {
+  /** Tells an audience's clients what belongs to no call; of resources only those that asked. */
+  #tell(owner: Owner, notification: RpcNotification): void {
     const uri = notification.method === 'notifications/resources/updated' ? String(notification.params?.['uri']) : undefined;
-    for (const session of this.#sessions(tenant)) if (uri === undefined || session.subscriptions.has(uri)) session.tell(notification);
-    this.#modern.broadcast(tenant, notification);
+    for (const session of this.#sessions(owner)) if (uri === undefined || session.subscriptions.has(uri)) session.tell(notification);
+    this.#modern.broadcast(owner, notification);
   }
 
   /** A session of the audience's user, with the same capabilities, that can be asked outside a call. */
   #bystander({ tenant, user, capabilities }: Audience): ClientSide | undefined {
     const wanted = digestOf(capabilities);
-    for (const session of this.#sessions(tenant)) {
+    for (const session of this.#sessions({ tenant })) {
       const same = session.principal.user === user && digestOf(session.capabilities) === wanted;
       if (same && session.bystander !== undefined) return session.bystander;
     }
     return undefined;
   }
 
-  #watched(tenant: string): Set<string> {
-    const watched = new Set(this.#modern.watched(tenant));
-    for (const { subscriptions } of this.#sessions(tenant)) for (const uri of subscriptions) watched.add(uri);
+  #watched(owner: Owner): Set<string> {
+    const watched = new Set(this.#modern.watched(owner));
+    for (const { subscriptions } of this.#sessions(owner)) for (const uri of subscriptions) watched.add(uri);
     return watched;
   }
 
-  *#sessions(tenant: string): Iterable<LegacySession> {
-    yield* this.#legacy.of(tenant);
-    for (const { session } of this.#stdio) if (session?.principal.tenant === tenant) yield session;
+  *#sessions(owner: Owner): Iterable<LegacySession> {
+    for (const session of this.#legacy.of(owner.tenant)) if (isFor(owner, session.principal)) yield session;
+    for (const { session } of this.#stdio) if (session !== undefined && isFor(owner, session.principal)) yield session;
   }
 
   #description(): GatewayDescription {

@@ -2,6 +2,8 @@ import type { Access } from './access.ts';
 import type { Answer, Principal } from './call.ts';
 import { deeperThan, isObject, type JsonObject, mostDepth, rpcCode } from './json-rpc.ts';
 import type { Metrics } from './metrics.ts';
+import { signInPages } from './oauth/sign-in-pages.ts';
+import type { SignIns } from './oauth/sign-ins.ts';
 import { asProblem, type Refusal, RefusedError, seconds, toRefusal } from './refusal.ts';
 import { InvalidParams, type Router } from './router.ts';
 import type { CallSummary } from './summary.ts';
@@ -16,6 +18,10 @@ export interface HttpApiParts {
   readonly router: Router;
   readonly metrics: Metrics;
   readonly summary: CallSummary;
+  /** Where nobody signs in to a server there are no pages for that. */
+  readonly signIns?: SignIns;
+  /** Whether everybody who may connect is one and the same. */
+  readonly open: boolean;
   readonly fault: (error: unknown) => void;
 }
 
@@ -23,7 +29,8 @@ export interface HttpApiParts {
 export function httpApi(parts: HttpApiParts): (request: HttpRequest, reply: HttpReply) => Promise<void> {
   return async (request, reply) => {
     try {
-      await route(parts, request, readable(reply, parts.access.allowedOrigin(request)));
+      if (parts.signIns !== undefined && request.path.startsWith('/oauth/')) await signInRoute(parts, parts.signIns, request, reply);
+      else await route(parts, request, readable(reply, parts.access.allowedOrigin(request)));
     } catch (error) {
       const refusal = toRefusal(error);
       if (refusal.code === 'ERR_INTERNAL') parts.fault(error);
@@ -64,6 +71,13 @@ async function route(parts: HttpApiParts, request: HttpRequest, reply: HttpReply
   const found = routes[`${method} ${path}`] ?? routes[`${method} ${folder}`];
   if (found !== undefined) return found(parts, { request, reply, principal }, segment(last));
   sendProblem(reply, { status: 404, code: 'ERR_NOT_FOUND', message: `there is nothing at ${method} ${path}` });
+}
+
+/** People's browsers have no token. They come from other sites, but only by links. */
+async function signInRoute(parts: HttpApiParts, signIns: SignIns, request: HttpRequest, reply: HttpReply): Promise<void> {
+  const denial = parts.access.denyHost(request);
+  if (denial === undefined) await signInPages({ signIns, open: parts.open }, request, reply);
+  else sendProblem(reply, denial);
 }
 
 function segment(encoded: string): string {

@@ -13,6 +13,7 @@ export type {
   GatewayEvents,
   RetryEvent,
   ServerEvent,
+  SignInEvent,
 } from './events.ts';
 export type { Gateway } from './gateway.ts';
 export type {
@@ -22,6 +23,7 @@ export type {
   GatewayConfig,
   HttpServerConfig,
   LimitConfig,
+  OAuthConfig,
   PriceConfig,
   RetryConfig,
   ServerConfig,

@@ -36,6 +36,11 @@ export function logEvents(gateway: Gateway, logger: Logger): void {
     if (event.state === 'up') logger.info(`server '${event.server}' is up`, { event: 'server', ...event });
     else logger.warn(`${event.reason}`, { event: 'server', ...event });
   });
+  gateway.on('sign-in', (event) => {
+    const who = event.user === undefined ? event.tenant : `${event.user} of ${event.tenant}`;
+    const what = { needed: `wants ${who} to sign in`, done: `has signed ${who} in`, failed: `could not sign ${who} in: ${event.reason}` };
+    logger[event.state === 'done' ? 'info' : 'warn'](`server '${event.server}' ${what[event.state]}`, { event: 'sign-in', ...event });
+  });
   gateway.on('circuit', (event) => {
     const level = event.to === 'closed' ? 'info' : 'warn';
     logger[level](`circuit of '${event.server}' is ${event.to} (${event.reason})`, { event: 'circuit', ...event });

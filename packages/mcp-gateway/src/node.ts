@@ -39,25 +39,50 @@ export async function serve(gateway: Gateway, options: ServeOptions = {}): Promi
     const server = createServer((request, response) => {
       void gateway.handle(exchangeOf(request), replyTo(response));
     });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, resolve);
-    });
-    const address = server.address() as AddressInfo;
-    const shown = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-    return { url: `http://${shown}:${address.port}/mcp`, port: address.port, server, close: () => stop(server, gateway) };
+    const origin = await listen(server, port, host);
+    gateway.listensAt(origin);
+    return {
+      url: `${origin}/mcp`,
+      port: (server.address() as AddressInfo).port,
+      server,
+      close: () => stop(server, () => gateway.close()),
+    };
   } catch (error) {
     await gateway.close();
     throw error;
   }
 }
 
+/**
+ * Serves nothing but the pages on which people sign in to servers, on a free port of this machine: for a gateway whose clients
+ * speak to it over their standard streams. Does nothing where there is nothing to sign in to, or `publicUrl` says where.
+ */
+export async function serveSignIns(gateway: Gateway): Promise<{ close(): Promise<void> }> {
+  if (!gateway.needsAddress) return { close: async () => {} };
+  const server = createServer((request, response) => {
+    const exchange = exchangeOf(request);
+    if (exchange.path.startsWith('/oauth/')) void gateway.handle(exchange, replyTo(response));
+    else response.writeHead(404).end();
+  });
+  gateway.listensAt(await listen(server, 0, '127.0.0.1'));
+  return { close: () => stop(server, async () => {}) };
+}
+
+async function listen(server: Server, port: number, host: string): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const { address, family, port: taken } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${taken}`;
+}
+
 /** How long the last answers may take to leave, in ms. */
 const answersMs = 500;
 
-async function stop(server: Server, gateway: Gateway): Promise<void> {
+async function stop(server: Server, end: () => Promise<void>): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  await gateway.close();
+  await end();
   server.closeIdleConnections();
   const impatient = setTimeout(() => server.closeAllConnections(), answersMs);
   await closed;
@@ -70,6 +95,7 @@ function exchangeOf(request: IncomingMessage): HttpRequest {
   return {
     method: request.method ?? 'GET',
     path: query < 0 ? url : url.slice(0, query),
+    query: query < 0 ? '' : url.slice(query + 1),
     header: (name) => {
       const value = request.headers[name];
       return Array.isArray(value) ? value.join(', ') : value;

@@ -29,6 +29,7 @@ const statusOf: Readonly<Record<string, number>> = {
   ERR_UPSTREAM_PROTOCOL: 502,
   ERR_UNKNOWN_NAME: 404,
   ERR_CLOSED: 503,
+  ERR_SIGN_IN_REQUIRED: 403,
 };
 
 /** A refusal as an error: what a stage throws to end a call. */

@@ -29,13 +29,13 @@ const nobody: ClientSide = {
 /** Answers requests: lists from the catalogue, everything else through the pipeline to the server that has it. */
 export class Router {
   readonly #servers: FindServers;
-  readonly #watch: (servers: Servers, principal: Principal) => Promise<void>;
+  readonly #watch: (servers: Servers) => Promise<void>;
   readonly #call: Next;
   readonly #onFault: (error: unknown, traceId: string) => void;
 
   constructor(
     servers: FindServers,
-    watch: (servers: Servers, principal: Principal) => Promise<void>,
+    watch: (servers: Servers) => Promise<void>,
     call: Next,
     onFault: (error: unknown, traceId: string) => void,
   ) {
@@ -76,7 +76,7 @@ export class Router {
 
   /** Has the resources watched that clients of this kind want to hear of. */
   async watch(principal: Principal, capabilities: JsonObject): Promise<void> {
-    await this.#watch(await this.#servers(principal, capabilities), principal);
+    await this.#watch(await this.#servers(principal, capabilities));
   }
 
   /** What is known of a tool now; waits for no server. */

@@ -1,4 +1,4 @@
-import type { ClientSide } from './call.ts';
+import type { ClientSide, Owner } from './call.ts';
 import { Catalog } from './catalog.ts';
 import type { JsonObject, RpcNotification } from './json-rpc.ts';
 import type { ServerGuard } from './ports.ts';
@@ -13,8 +13,10 @@ export interface ServerEntry {
   readonly name: string;
   /** Put before the names of its tools and prompts. */
   readonly prefix: string;
-  /** Opens a conversation for clients that can be asked for this; no two tenants share one. */
-  readonly connect: (tenant: string, capabilities: JsonObject) => Connect;
+  /** Opens a conversation for this audience; no two tenants share one. */
+  readonly connect: (audience: Audience) => Connect;
+  /** Whether each user of a tenant has conversations of his own, because he signs in to the server. */
+  readonly personal?: boolean;
   /** What guards the calls to it. */
   readonly guard: ServerGuard;
   /** Takes the calls while the server's circuit is open. */
@@ -23,10 +25,8 @@ export interface ServerEntry {
   readonly repeatable: (tool: string, entry: unknown) => boolean;
 }
 
-/** Whose servers these are: a tenant's, or those of one of its users whose clients can be asked for something. */
-export interface Audience {
-  readonly tenant: string;
-  readonly user?: string | undefined;
+/** Whose servers these are: a tenant's, or those of one of its users. */
+export interface Audience extends Owner {
   /** What the clients can be asked for. */
   readonly capabilities: JsonObject;
 }
@@ -56,6 +56,8 @@ interface Lane {
   readonly entry: ServerEntry;
   readonly upstream: Upstream;
   catalog: ServerCatalog | undefined;
+  /** The catalogue only stands in for the server's own. */
+  provisional: boolean;
   /** The loading under way. */
   loading: Promise<void> | undefined;
   /** The catalogue may have changed since it was asked for. */
@@ -64,6 +66,7 @@ interface Lane {
 
 /** The servers as one audience sees them: conversations and catalogues of its own. */
 export class Servers {
+  readonly audience: Audience;
   readonly #lanes: ReadonlyMap<string, Lane>;
   readonly #fallbacks: ReadonlyMap<string, Upstream>;
   readonly #shared: Servers | undefined;
@@ -76,21 +79,28 @@ export class Servers {
 
   /** Conversations that stand for no client in particular are taken from `shared`, the servers of the whole tenant. */
   constructor(audience: Audience, entries: readonly ServerEntry[], times: ServerTimes, listener: ServersListener, shared?: Servers) {
+    this.audience = audience;
     this.#listener = listener;
     this.#listMs = times.listMs;
     this.#shared = shared;
-    const { tenant, capabilities } = audience;
-    const open = (entry: ServerEntry) =>
-      new Upstream(entry.name, entry.connect(tenant, capabilities), times.connectMs, this.#upstreamListener(entry));
-    const own = (entry: ServerEntry): Lane => ({ entry, upstream: open(entry), catalog: undefined, loading: undefined, stale: false });
-    this.#lanes = new Map(entries.map((entry) => [entry.name, shared?.statelessLane(entry.name) ?? own(entry)]));
+    const open = (entry: ServerEntry) => new Upstream(entry.name, entry.connect(audience), times.connectMs, this.#upstreamListener(entry));
+    const own = (entry: ServerEntry): Lane => ({
+      entry,
+      upstream: open(entry),
+      catalog: undefined,
+      provisional: false,
+      loading: undefined,
+      stale: false,
+    });
+    this.#lanes = new Map(entries.map((entry) => [entry.name, shared?.laneFor(audience, entry.name) ?? own(entry)]));
     this.#fallbacks = new Map(entries.flatMap(({ fallback }) => (fallback === undefined ? [] : [[fallback.name, open(fallback)]])));
   }
 
-  /** @internal */
-  statelessLane(name: string): Lane | undefined {
+  /** The conversation of the whole tenant, where this audience may have part in it. @internal */
+  laneFor({ user, capabilities }: Audience, name: string): Lane | undefined {
     const lane = this.#lanes.get(name);
-    return lane?.upstream.stateless === true ? lane : undefined;
+    if (lane === undefined || (lane.entry.personal === true && user !== undefined)) return undefined;
+    return lane.upstream.stateless === true || Object.keys(capabilities).length === 0 ? lane : undefined;
   }
 
   /** Whether calls are under way. */
@@ -129,7 +139,9 @@ export class Servers {
 
   /** What is known once every server has been asked, or the time for that is over; a server that is away keeps its last catalogue. */
   async catalog(): Promise<Catalog> {
-    const unknown = [...this.#lanes.values()].filter(({ catalog }) => catalog === undefined);
+    const unknown = [...this.#lanes.values()].filter(
+      ({ catalog, provisional, loading }) => catalog === undefined || (provisional && loading !== undefined),
+    );
     if (unknown.length > 0) await within(this.#listMs, Promise.all(unknown.map((lane) => this.#load(lane))));
     return this.known;
   }
@@ -173,7 +185,7 @@ export class Servers {
   async close(): Promise<void> {
     this.#closing.abort(new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' }));
     for (const running of this.#running) running.abort(this.#closing.signal.reason);
-    const own = [...this.#lanes].filter(([name, lane]) => this.#shared?.statelessLane(name) !== lane);
+    const own = [...this.#lanes].filter(([name, lane]) => this.#shared?.upstream(name) !== lane.upstream);
     await Promise.all([...own.map(([, { upstream }]) => upstream), ...this.#fallbacks.values()].map((upstream) => upstream.close()));
   }
 
@@ -201,6 +213,7 @@ export class Servers {
     lane.stale = false;
     const before = lane.catalog;
     const catalog = await loadCatalog(lane.entry.name, connection, signal, before);
+    lane.provisional = connection.provisional === true;
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(catalog)) return;
     lane.catalog = catalog;
     if (before !== undefined) this.#listener.catalogChanged();

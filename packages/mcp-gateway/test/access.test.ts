@@ -12,6 +12,7 @@ function admitted(headers: Record<string, string>, options: Partial<AccessOption
   const given: Record<string, string> = { host: 'localhost', ...headers };
   const admission = access.admit({
     method: 'GET',
+    query: '',
     path: '/mcp',
     header: (name) => given[name],
     body: async () => '',

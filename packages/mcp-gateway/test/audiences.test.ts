@@ -58,12 +58,19 @@ function world(openPipe: () => Pipe): World {
       });
     };
   };
-  const entry: ServerEntry = { name: 'files', prefix: 'files__', connect: (_tenant, given) => open(given), guard, repeatable: () => true };
+  const entry: ServerEntry = {
+    name: 'files',
+    prefix: 'files__',
+    connect: ({ capabilities }) => open(capabilities),
+    guard,
+    repeatable: () => true,
+  };
   const audiences = new Audiences(
     (audience, shared) => {
       opened.push(audience);
       return new Servers(audience, [entry], { connectMs: 5_000, listMs: 5_000 }, quiet, shared);
     },
+    false,
     () => clock.now(),
   );
   keep({ [Symbol.asyncDispose]: () => audiences.close() });

@@ -197,8 +197,10 @@ async function waitingGateway(waiting: { ttlMs: number; most: number }) {
       {
         name: 'asking',
         prefix: 'asking__',
-        connect: (_tenant, capabilities) => (listener, signal) =>
-          connect({ server: 'asking', openPipe, listener, clientInfo, capabilities, memory: {}, signal }),
+        connect:
+          ({ capabilities }) =>
+          (listener, signal) =>
+            connect({ server: 'asking', openPipe, listener, clientInfo, capabilities, memory: {}, signal }),
         guard: { repeatable: unguarded, once: unguarded, state: () => 'closed' },
         repeatable: () => false,
       },

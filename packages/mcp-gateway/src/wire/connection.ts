@@ -31,6 +31,8 @@ export interface Connection {
   readonly description: ServerDescription;
   /** Whether every request stands for itself (revision 2026-07-28), so that all of a tenant's clients may share the conversation. */
   readonly stateless: boolean;
+  /** Whether what it last listed only stands in for what the server will list. */
+  readonly provisional?: boolean;
   /** Rejects with an {@link UpstreamError}, or with the signal's reason after the server has been told. */
   request(method: string, params: JsonObject, options: RequestOptions): Promise<Answer>;
   /** Which resources the server is to tell changes of; replaces what was said before. */

@@ -3,6 +3,8 @@ export interface HttpRequest {
   readonly method: string;
   /** The path, without the query. */
   readonly path: string;
+  /** What follows the question mark, without it. */
+  readonly query: string;
   /** A header by its lower-case name. */
   header(name: string): string | undefined;
   /** The body as text. Rejects with a {@link BodyTooLarge} as soon as it is longer than `most` bytes. */

@@ -7,12 +7,22 @@ import { isEventStream, readEvents, type StreamEnd, tooLarge } from './event-str
 import { sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
 
+/** The credentials with which requests go to a server, where there may be none yet. */
+export interface HttpCredential {
+  /** The `authorization` header, once there is one. */
+  readonly header: string | undefined;
+  /** The server has refused a request with the header `sent`. True where it may be sent again, with another one. */
+  refused(sent: string | undefined, challenge: { readonly status: number; readonly wwwAuthenticate: string }): Promise<boolean>;
+}
+
 /** A server that is reached over streamable HTTP. */
 export interface HttpTarget {
   /** The address of the protocol's endpoint. */
   readonly url: string;
   /** Sent with every request; where secrets go. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Who the requests come from, where the server wants that. */
+  readonly credential?: HttpCredential;
 }
 
 /** Where the messages of one request go. */
@@ -81,11 +91,37 @@ export class HttpPipe implements Pipe {
     this.#agent.destroy();
   }
 
-  #request(
+  /** Sends a request, and again where its refusal has led to other credentials. */
+  async #request(
     method: string,
     body: string | undefined,
     signal: AbortSignal | undefined,
     headers: Readonly<Record<string, string>> = {},
+  ): Promise<IncomingMessage> {
+    const { credential } = this.#target;
+    if (credential === undefined) return this.#requestOnce(method, body, signal, headers);
+    const sent = credential.header;
+    const response = await this.#requestOnce(method, body, signal, { ...headers, ...(sent !== undefined && { authorization: sent }) });
+    const { statusCode: status = 0, headers: answered } = response;
+    if (status !== 401 && status !== 403) return response;
+    let again = false;
+    try {
+      again = await credential.refused(sent, { status, wwwAuthenticate: answered['www-authenticate'] ?? '' });
+    } catch (error) {
+      response.resume();
+      throw error;
+    }
+    const renewed = credential.header;
+    if (!again || renewed === undefined) return response;
+    response.resume();
+    return this.#requestOnce(method, body, signal, { ...headers, authorization: renewed });
+  }
+
+  #requestOnce(
+    method: string,
+    body: string | undefined,
+    signal: AbortSignal | undefined,
+    headers: Readonly<Record<string, string>>,
   ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const send = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;

@@ -1,4 +1,4 @@
-import type { ClientSide, Principal } from '../call.ts';
+import type { ClientSide, Owner, Principal } from '../call.ts';
 import { Conversation } from '../conversation.ts';
 import { type Answer, isObject, type JsonObject, type RequestId, type RpcNotification, type RpcRequest, rpcCode } from '../json-rpc.ts';
 import type { ParkedConversations, ResumeProblem } from '../parked.ts';
@@ -47,13 +47,13 @@ export class ModernServer {
   }
 
   /** Resources of which somebody on a tenant's behalf wants to hear. */
-  watched(tenant: string): Iterable<string> {
-    return this.#subscriptions.watched(tenant);
+  watched(owner: Owner): Iterable<string> {
+    return this.#subscriptions.watched(owner);
   }
 
   /** Tells every subscriber of a tenant that wants to hear of it. */
-  broadcast(tenant: string, notification: RpcNotification): void {
-    this.#subscriptions.tell(tenant, notification);
+  broadcast(owner: Owner, notification: RpcNotification): void {
+    this.#subscriptions.tell(owner, notification);
   }
 
   /** Ends subscriptions with a result, and calls that wait for their clients. */

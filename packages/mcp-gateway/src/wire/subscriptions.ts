@@ -1,4 +1,4 @@
-import type { Principal } from '../call.ts';
+import { isFor, type Owner, type Principal } from '../call.ts';
 import type { RequestId, RpcNotification } from '../json-rpc.ts';
 import type { Tell } from './legacy-session.ts';
 import { meta, withMeta } from './modern.ts';
@@ -72,15 +72,15 @@ export class Subscriptions {
     signal.throwIfAborted();
   }
 
-  *watched(tenant: string): Iterable<string> {
-    for (const { principal, uris } of this.#open) if (principal.tenant === tenant) yield* uris;
+  *watched(owner: Owner): Iterable<string> {
+    for (const { principal, uris } of this.#open) if (isFor(owner, principal)) yield* uris;
   }
 
-  tell(tenant: string, notification: RpcNotification): void {
+  tell(owner: Owner, notification: RpcNotification): void {
     const { method, params } = notification;
     const uri = method === 'notifications/resources/updated' ? String(params?.['uri']) : undefined;
     for (const { principal, lists, uris, tell } of this.#open) {
-      if (principal.tenant === tenant && (uri === undefined ? lists.has(method) : uris.has(uri))) tell(notification);
+      if (isFor(owner, principal) && (uri === undefined ? lists.has(method) : uris.has(uri))) tell(notification);
     }
   }
 

@@ -27,6 +27,7 @@ function exchangeOf(request: Request): HttpRequest {
   return {
     method: request.method,
     path: url.pathname,
+    query: url.search.slice(1),
     // a Request may be made without a Host header; its address then has it
     header: (name) => request.headers.get(name) ?? (name === 'host' ? url.host : undefined),
     body: (most) => bodyOf(request, most),
