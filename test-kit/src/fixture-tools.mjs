@@ -43,6 +43,13 @@ const TOOLS = {
     inputSchema: object({ message: { type: 'string' } }),
     run: ({ message = 'failed as asked' }) => ({ ...text(message), isError: true }),
   },
+  throw: {
+    description: 'Fails in its handler, which comes to -32603.',
+    inputSchema: object(),
+    run: () => {
+      throw new Error('thrown as asked');
+    },
+  },
   count: {
     description: 'Counts its executions since the server started.',
     inputSchema: object(),

@@ -18,6 +18,7 @@ import type { Budget, Guard, ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
 import { repeatableTools } from './repeatable.ts';
 import type { ServerEntry } from './servers.ts';
+import { argumentsStage } from './stages/arguments.ts';
 import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
 import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
@@ -65,6 +66,9 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
     stages: [
       ...(limiter === 'none' ? [] : [limitStage({ consume: (call) => limiter.consume(call) })]),
       budgetStage(budgetPort(tracker), now, (error, traceId) => events.emit('fault', { error, traceId })),
+      argumentsStage(({ server, name }, reason) =>
+        events.emit('frame', { server, problem: `offers '${name}', but ${reason}`, sample: '' }),
+      ),
     ],
     times: { listMs: listTimeoutMs ?? defaults.listTimeoutMs, connectMs: connectTimeoutMs ?? defaults.connectTimeoutMs },
     sessions: { most: maxSessions ?? defaults.maxSessions, idleMs: defaults.sessionIdleMs },

@@ -32,6 +32,7 @@ export type { Next, Stage } from './pipeline.ts';
 export type { Budget, BudgetHold, Guard, GuardContext, Limiter, LimiterDecision, LimiterNo, LimiterYes, ServerGuard } from './ports.ts';
 export { type Refusal, RefusedError } from './refusal.ts';
 export type { Audience, ServerEntry, ServerTimes } from './servers.ts';
+export { argumentsStage } from './stages/arguments.ts';
 export { budgetStage } from './stages/budget.ts';
 export { limitStage } from './stages/limit.ts';
 export type { Connect } from './upstream.ts';

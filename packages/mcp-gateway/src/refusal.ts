@@ -15,6 +15,8 @@ export interface Refusal {
   readonly limit?: string;
   /** When the same call may be let through, in ms from now. */
   readonly retryAfterMs?: number;
+  /** What a model can do about it, where waiting is not it. */
+  readonly advice?: string;
   /** Facts of that cause for the HTTP problem body, such as a budget's sums. */
   readonly details?: JsonObject;
 }
@@ -30,6 +32,7 @@ const statusOf: Readonly<Record<string, number>> = {
   ERR_UNKNOWN_NAME: 404,
   ERR_CLOSED: 503,
   ERR_SIGN_IN_REQUIRED: 403,
+  ERR_INVALID_ARGUMENTS: 400,
 };
 
 /** A refusal as an error: what a stage throws to end a call. */
@@ -66,8 +69,9 @@ export function toRefusal(error: unknown): Refusal {
 /** A refused tool call as a result that a model can read and act on. */
 export function asToolResult(refusal: Refusal): JsonObject {
   const { code, status, limit, retryAfterMs } = refusal;
-  const advice =
+  const wait =
     retryAfterMs === undefined ? 'Do not try again unless something has changed.' : `Try again in ${inWords(retryAfterMs)}, not before.`;
+  const advice = refusal.advice ?? wait;
   return {
     content: [{ type: 'text', text: `The call was not completed: ${refusal.message} (${code}). ${advice}` }],
     isError: true,

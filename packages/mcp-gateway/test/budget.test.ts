@@ -67,6 +67,19 @@ describe('the ledger', () => {
     expect(await spent()).toBe('0');
   });
 
+  test('has nothing of a call whose arguments do not fit, which no server sees', async () => {
+    const server = await http();
+    const { gateway, spent } = await priced({ search: { url: server.url, ...swift } });
+    const client = await clientOf(gateway);
+    const answer = await client.callTool({ name: 'search__echo', arguments: { text: 7 } });
+    expect(answer).toMatchObject({ isError: true, _meta: { 'io.tidegate/refusal': { code: 'ERR_INVALID_ARGUMENTS', status: 400 } } });
+    expect(textOf({ result: answer as never })).toBe(
+      "The call was not completed: the arguments of 'search__echo' do not fit its inputSchema: '/text' must be string (ERR_INVALID_ARGUMENTS). Correct them and call it again.",
+    );
+    expect(server.executions()).toBe(0);
+    expect(await spent()).toBe('0');
+  });
+
   test.each([
     ['the last attempt met an open circuit', { breaker: { failures: 1 } }],
     ['the last attempt reached nobody', { breaker: { failures: 100 } }],

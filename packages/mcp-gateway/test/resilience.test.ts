@@ -140,7 +140,7 @@ describe('what only reads', () => {
     const server = await http();
     server.faults.set({ cutMidBody: true, times: 2, methods: [method] });
     const gateway = await gatewayOver({ search: { url: server.url, ...tireless } });
-    expect(await toolNames(gateway)).toHaveLength(16);
+    expect(await toolNames(gateway)).toContain('search__echo');
     expect(sent(server, method)).toBeGreaterThanOrEqual(3);
   });
 });
@@ -187,8 +187,7 @@ describe('the circuit', () => {
     await toolNames(gateway);
     const circuits = eventsOf(gateway, 'circuit');
     for (let i = 0; i < 5; i += 1) {
-      // an argument that no tool of the fixture survives: it answers -32603
-      expect(await call(gateway, 'search__env', { names: 7 })).toMatchObject({ error: { code: -32_603 } });
+      expect(await call(gateway, 'search__throw')).toMatchObject({ error: { code: -32_603 } });
     }
     expect(circuits).toEqual([]);
   });
@@ -258,7 +257,7 @@ describe('the circuit', () => {
     await toolNames(gateway);
     await server.kill();
     for (let i = 0; i < 6; i += 1) await refusedWith(call(gateway, 'search__echo', { text: 'x' }));
-    expect(await refusedWith(call(gateway, 'search__echo'))).toMatchObject({ code: 'ERR_CIRCUIT_OPEN' });
+    expect(await refusedWith(call(gateway, 'search__echo', { text: 'x' }))).toMatchObject({ code: 'ERR_CIRCUIT_OPEN' });
     expect(textOf(await call(gateway, 'files__echo', { text: 'here' }))).toBe('here');
   });
 });
