@@ -8,6 +8,8 @@ export interface Principal {
   readonly tenant: string;
   /** Who of that tenant, where the credential says so. */
   readonly user?: string;
+  /** The virtual server as which he sees the gateway; undefined for all of it. */
+  readonly virtualServer?: string | undefined;
   /** `operator` also sees the numbers of every tenant. */
   readonly role: 'member' | 'operator';
 }

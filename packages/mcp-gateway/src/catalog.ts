@@ -13,6 +13,8 @@ export interface CatalogPart {
 export interface Located {
   readonly server: string;
   readonly name: string;
+  /** What the gateway calls it. */
+  readonly known: string;
   /** What the server says of it. */
   readonly entry: JsonObject;
 }
@@ -25,8 +27,19 @@ export interface CatalogView {
   readonly prompts: readonly JsonObject[];
 }
 
+/** A catalogue as clients use it. */
+export interface CatalogReader {
+  readonly view: CatalogView;
+  tool(name: string): Located | undefined;
+  prompt(name: string): Located | undefined;
+  /** The server that lists the resource, or else one whose template the address fits. */
+  resource(uri: string): Located | undefined;
+  /** The server that offers this template. */
+  template(uriTemplate: string): Located | undefined;
+}
+
 /** What many servers offer together. Where two offer the same name, the one that is configured first has it. */
-export class Catalog {
+export class Catalog implements CatalogReader {
   readonly #tools = new Map<string, Located>();
   readonly #prompts = new Map<string, Located>();
   readonly #resources = new Map<string, Located>();
@@ -44,12 +57,15 @@ export class Catalog {
         catalog[member].flatMap((entry) => {
           const own = entry['name'] as string;
           const name = prefix + own;
-          return claim(where, name, { server, name: own, entry }, collisions) ? [{ ...entry, name }] : [];
+          return claim(where, name, { server, name: own, known: name, entry }, collisions) ? [{ ...entry, name }] : [];
         }),
       );
     const addressed = (where: Map<string, Located>, member: 'resources' | 'resourceTemplates', key: string) =>
       parts.flatMap(({ server, catalog }) =>
-        catalog[member].filter((entry) => claim(where, entry[key] as string, { server, name: entry[key] as string, entry }, collisions)),
+        catalog[member].filter((entry) => {
+          const name = entry[key] as string;
+          return claim(where, name, { server, name, known: name, entry }, collisions);
+        }),
       );
     const templates = new Map<string, Located>();
     this.view = {
@@ -75,13 +91,11 @@ export class Catalog {
     return this.#prompts.get(name);
   }
 
-  /** The server that lists the resource, or else one whose template the address fits. */
   resource(uri: string): Located | undefined {
     const located = this.#resources.get(uri) ?? this.#templates.find(({ fits }) => fits(uri))?.located;
-    return located && { ...located, name: uri };
+    return located && { ...located, name: uri, known: uri };
   }
 
-  /** The server that offers this template. */
   template(uriTemplate: string): Located | undefined {
     return this.#templates.find(({ located }) => located.name === uriTemplate)?.located;
   }

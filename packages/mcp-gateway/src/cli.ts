@@ -11,7 +11,7 @@ const help = `tidegate ${version}: one MCP gateway in front of many MCP servers
 
   tidegate serve [--config tidegate.json] [--host 127.0.0.1] [--port 7300]
                          serves clients over HTTP at /mcp
-  tidegate serve --stdio [--config tidegate.json]
+  tidegate serve --stdio [--config tidegate.json] [--virtual-server name]
                          serves the client that started it, over its standard streams
   tidegate check [--config tidegate.json]
                          says what is wrong with a configuration
@@ -32,6 +32,7 @@ async function main(args: readonly string[]): Promise<number> {
       host: { type: 'string' },
       port: { type: 'string' },
       stdio: { type: 'boolean' },
+      'virtual-server': { type: 'string' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean' },
     },
@@ -45,7 +46,7 @@ async function main(args: readonly string[]): Promise<number> {
     return say(`${values.config} is in order`);
   }
   if (command !== 'serve') throw new UsageError(command === undefined ? 'a command is missing' : `there is no command '${command}'`);
-  return values.stdio ? serveStdio(values.config) : serveHttp(values.config, values.host, values.port);
+  return values.stdio ? serveStdio(values.config, values['virtual-server']) : serveHttp(values.config, values.host, values.port);
 }
 
 async function serveHttp(file: string, host: string | undefined, port: string | undefined): Promise<number> {
@@ -68,14 +69,17 @@ async function serveHttp(file: string, host: string | undefined, port: string | 
   return code;
 }
 
-async function serveStdio(file: string): Promise<number> {
+async function serveStdio(file: string, virtualServer: string | undefined): Promise<number> {
   const ended = interrupted();
   const logger = stderrLogger();
   logWarnings(logger);
   const gateway = await createGateway(file);
   logEvents(gateway, logger);
   const pages = await serveSignIns(gateway);
-  const code = await Promise.race([gateway.serveStdio(process.stdin, process.stdout).then(() => exit.clean), ended]);
+  const code = await Promise.race([
+    gateway.serveStdio(process.stdin, process.stdout, virtualServer === undefined ? {} : { virtualServer }).then(() => exit.clean),
+    ended,
+  ]);
   await gateway.close();
   await pages.close();
   return code;

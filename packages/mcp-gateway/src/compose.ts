@@ -12,6 +12,7 @@ import { connector } from './connector.ts';
 import { Listeners } from './events.ts';
 import { Gateway } from './gateway.ts';
 import type { GatewayConfig, ServerConfig } from './gateway-config.ts';
+import { fitsOneOf } from './name-pattern.ts';
 import { SignInRequiredError } from './oauth/sign-in-required.ts';
 import { SignIns, signInEvents } from './oauth/sign-ins.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
@@ -23,6 +24,7 @@ import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
 import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
 import { version } from './version.ts';
+import { VirtualServer } from './virtual-server.ts';
 
 type Config = CheckedConfig['config'];
 
@@ -51,14 +53,18 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
   );
   await openLedger(tracker, checked);
   tracker.on('budget-threshold', ({ budget, level, spentUsd, limitUsd }) => events.emit('budget', { budget, level, spentUsd, limitUsd }));
+  const virtualServers = new Map(
+    Object.entries(checked.config.virtualServers ?? {}).map(([name, parts]) => [name, new VirtualServer(parts)]),
+  );
   const { tokens = [], allowedHosts = [], allowedOrigins = [], publicUrl, listTimeoutMs, connectTimeoutMs, maxSessions } = checked.config;
   const now = () => performance.now();
   const gateway = new Gateway({
     servers,
+    virtualServers,
     access: {
-      tokens: tokens.map(({ token, tenant, user, role = 'member' }) => ({
+      tokens: tokens.map(({ token, tenant, user, role = 'member', virtualServer }) => ({
         token,
-        principal: { tenant, role, ...(user !== undefined && { user }) },
+        principal: { tenant, role, ...(user !== undefined && { user }), ...(virtualServer !== undefined && { virtualServer }) },
       })),
       allowedHosts: publicUrl === undefined ? allowedHosts : [...allowedHosts, new URL(publicUrl).hostname],
       allowedOrigins,
@@ -100,6 +106,10 @@ function parts(checked: CheckedConfig) {
   if (config.allowedHosts?.includes('*') && (config.tokens ?? []).length === 0) {
     problems.push({ path: ['allowedHosts'], message: "'*' needs tokens: without them the host name is what keeps web pages out" });
   }
+  config.tokens?.forEach(({ virtualServer }, index) => {
+    if (virtualServer === undefined || Object.hasOwn(config.virtualServers ?? {}, virtualServer)) return;
+    problems.push({ path: ['tokens', index, 'virtualServer'], message: `there is no virtual server '${virtualServer}'` });
+  });
   const signIns = new SignIns(config.publicUrl && new URL(config.publicUrl).origin, signInEvents(events));
   const servers = serverEntries(config, events, signIns, problems);
   const limiter = rateLimiter(config, problems);
@@ -114,8 +124,11 @@ function serverEntries(config: Config, events: Listeners, signIns: SignIns, prob
     .map(([name, server]) => {
       if ('command' in server) problems.push(...programProblems(name, server.command, server.cwd ?? process.cwd(), server.env?.['PATH']));
       const { fallbackUrl, fallbackHeaders = {}, prefix = `${name}__`, trustAnnotations = false, idempotent = [] } = server;
+      const { includeTools = ['*'], excludeTools = [] } = server;
+      const [included, excluded] = [fitsOneOf(includeTools), fitsOneOf(excludeTools)];
       const entry = {
         prefix,
+        offers: (tool: string) => included(tool) && !excluded(tool),
         repeatable: repeatableTools(idempotent, trustAnnotations),
       };
       const fallbackName = `${name} (fallback)`;

@@ -30,6 +30,8 @@ const resilience = {
   fallbackHeaders: texts.optional(),
   timeoutMs: ms.optional(),
   totalTimeoutMs: ms.max(12 * 3_600_000).optional(),
+  includeTools: z.array(text).optional(),
+  excludeTools: z.array(text).optional(),
   idempotent: z.array(text).optional(),
   trustAnnotations: z.boolean().optional(),
   breaker: z.strictObject({ failures: z.number().int().min(1).max(1_000_000).optional(), openMs: ms.optional() }).optional(),
@@ -80,12 +82,28 @@ const httpServer = z.strictObject({
 
 const scope = z.strictObject({ tenant: text.optional(), user: text.optional(), tool: text.optional() });
 
+const choices = z.array(z.union([text, z.strictObject({ name: text, as: text })]));
+
 /** The shape of a configuration, before `${env:NAME}` is looked up. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   mcpServers: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]*$/, 'expected a server name of letters, digits, - and _'), z.unknown()),
+  virtualServers: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]*$/, 'expected a name of letters, digits, _ . and -'),
+      z.strictObject({ tools: choices.optional(), prompts: choices.optional(), resources: z.array(text).optional() }),
+    )
+    .optional(),
   tokens: z
-    .array(z.strictObject({ token: text, tenant: text, user: text.optional(), role: z.enum(['member', 'operator']).optional() }))
+    .array(
+      z.strictObject({
+        token: text,
+        tenant: text,
+        user: text.optional(),
+        role: z.enum(['member', 'operator']).optional(),
+        virtualServer: text.optional(),
+      }),
+    )
     .superRefine((tokens, { addIssue }) => {
       tokens.forEach(({ token }, index) => {
         if (tokens.findIndex((other) => other.token === token) === index) return;

@@ -16,6 +16,7 @@ export {
   type SignInEvent,
 } from './events.ts';
 export { Gateway, type GatewayParts, type WaitingBounds } from './gateway.ts';
+export type { RenamedConfig, VirtualServerConfig } from './gateway-config.ts';
 export type {
   Failure,
   JsonObject,
@@ -37,6 +38,7 @@ export { budgetStage } from './stages/budget.ts';
 export { limitStage } from './stages/limit.ts';
 export type { Connect } from './upstream.ts';
 export { type CarriedOut, UpstreamError } from './upstream-error.ts';
+export { VirtualServer } from './virtual-server.ts';
 export { type ConnectOptions, connect, type Era, type EraMemory } from './wire/connect.ts';
 export type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './wire/connection.ts';
 export { type HttpCredential, HttpPipe, type HttpTarget } from './wire/http-pipe.ts';

@@ -12,6 +12,10 @@ export interface ServerOptions {
   readonly timeoutMs?: number | undefined;
   /** How long all attempts and the waits between them may take. @defaultValue `120_000` */
   readonly totalTimeoutMs?: number | undefined;
+  /** Only these tools, by the server's own names; `*` stands for any text. @defaultValue all */
+  readonly includeTools?: readonly string[] | undefined;
+  /** All but these tools; goes before `includeTools`. @defaultValue none */
+  readonly excludeTools?: readonly string[] | undefined;
   /** Tools that may be called twice, by the server's own names; `*` stands for any text. @defaultValue none */
   readonly idempotent?: readonly string[] | undefined;
   /** Whether the server is believed when it calls a tool read-only or idempotent. @defaultValue `false` */
@@ -83,6 +87,24 @@ export interface OAuthConfig {
 /** How one server is configured, in the form that editors use. */
 export type ServerConfig = StdioServerConfig | HttpServerConfig;
 
+/** A tool or prompt under another name. */
+export interface RenamedConfig {
+  /** As the gateway calls it. */
+  readonly name: string;
+  /** As the virtual server's clients see it. */
+  readonly as: string;
+}
+
+/** A part of what the gateway offers, served at `/mcp/<name>`: by the names of the gateway, in which `*` stands for any text. */
+export interface VirtualServerConfig {
+  /** @defaultValue none */
+  readonly tools?: readonly (string | RenamedConfig)[] | undefined;
+  /** @defaultValue none */
+  readonly prompts?: readonly (string | RenamedConfig)[] | undefined;
+  /** Addresses of resources, and templates. @defaultValue none */
+  readonly resources?: readonly string[] | undefined;
+}
+
 /** A credential and whom it stands for. */
 export interface TokenConfig {
   /** What a client sends as `Authorization: Bearer …` */
@@ -93,6 +115,8 @@ export interface TokenConfig {
   readonly user?: string | undefined;
   /** `operator` also sees the numbers of every tenant. @defaultValue `'member'` */
   readonly role?: 'member' | 'operator' | undefined;
+  /** The only virtual server that he may see. @defaultValue all the gateway offers */
+  readonly virtualServer?: string | undefined;
 }
 
 /** How often each tenant may call each tool, read each resource, get each prompt. At least one of the amounts is given. */
@@ -153,6 +177,8 @@ export interface GatewayConfig {
   readonly $schema?: string | undefined;
   /** The servers by name, as editors write them. */
   readonly mcpServers: Readonly<Record<string, ServerConfig>>;
+  /** Parts of what the servers offer, by name. */
+  readonly virtualServers?: Readonly<Record<string, VirtualServerConfig>> | undefined;
   /** Who may come in. @defaultValue one anonymous tenant, on the loopback interface only */
   readonly tokens?: readonly TokenConfig[] | undefined;
   /** All of them hold. @defaultValue `[{ perMinute: 60, perHour: 1_000, burst: 10 }]` */

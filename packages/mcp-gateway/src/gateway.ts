@@ -15,6 +15,7 @@ import { digestOf, StateSeal } from './sealed-state.ts';
 import { type Audience, type ServerEntry, Servers, type ServersListener, type ServerTimes } from './servers.ts';
 import { observeStage } from './stages/observe.ts';
 import { CallSummary } from './summary.ts';
+import type { VirtualServer } from './virtual-server.ts';
 import type { HttpReply, HttpRequest } from './wire/exchange.ts';
 import { LegacyHttp, type SessionBounds } from './wire/legacy-http.ts';
 import type { GatewayDescription, LegacySession } from './wire/legacy-session.ts';
@@ -28,6 +29,8 @@ import { webHandler } from './wire/web.ts';
 export interface GatewayParts {
   /** The servers, in the order of their lists. */
   readonly servers: readonly ServerEntry[];
+  /** Parts of what they offer, by the names under which clients see them. */
+  readonly virtualServers?: ReadonlyMap<string, VirtualServer>;
   /** Who may come in. */
   readonly access: AccessOptions;
   /** What every call passes between the client and its server, outermost first. */
@@ -77,7 +80,7 @@ export class Gateway {
 
   constructor(parts: GatewayParts) {
     this.#parts = parts;
-    const { events, now, sessions, waiting } = parts;
+    const { events, now, sessions, waiting, virtualServers = new Map() } = parts;
     const fault = (error: unknown, traceId = '') => events.emit('fault', { error, traceId });
     const personal = parts.servers.some((server) => server.personal === true);
     this.#audiences = new Audiences((audience, shared) => this.#serversOf(audience, shared), personal, now);
@@ -87,7 +90,7 @@ export class Gateway {
     });
     const call = pipeline([observeStage(events, now), ...parts.stages], innermost);
     this.#access = new Access(parts.access);
-    this.#router = new Router(find, (servers) => servers.watch(this.#watched(servers.audience)), call, fault);
+    this.#router = new Router(find, virtualServers, (servers) => servers.watch(this.#watched(servers.audience)), call, fault);
     const describe = () => this.#description();
     this.#legacy = new LegacyHttp(this.#router, describe, sessions, now);
     this.#modern = new ModernServer(this.#router, new ParkedConversations(new StateSeal(), waiting.ttlMs, waiting.most), describe);
@@ -137,9 +140,16 @@ export class Gateway {
     return this.#router.callTool({ principal, params: { name, arguments: args }, signal });
   }
 
-  /** Serves one client over a pair of streams until it closes its end. */
-  async serveStdio(input: Readable, output: Writable): Promise<void> {
-    const principal = this.#access.principals[0] as Principal;
+  /**
+   * Serves one client over a pair of streams until it closes its end: all the gateway offers, or one virtual server.
+   *
+   * @throws RangeError where there is no such virtual server.
+   */
+  async serveStdio(input: Readable, output: Writable, { virtualServer }: { readonly virtualServer?: string } = {}): Promise<void> {
+    const [first] = this.#access.principals;
+    if (virtualServer !== undefined && !this.#router.hasVirtualServer(virtualServer))
+      throw new RangeError(`there is no virtual server '${virtualServer}'`);
+    const principal = { ...(first as Principal), ...(virtualServer !== undefined && { virtualServer }) };
     const endpoint = new StdioEndpoint(this.#router, this.#modern, principal, () => this.#description(), output);
     this.#stdio.add(endpoint);
     try {
@@ -200,8 +210,10 @@ export class Gateway {
   /** Tells an audience's clients what belongs to no call; of resources only those that asked. */
   #tell(owner: Owner, notification: RpcNotification): void {
     const uri = notification.method === 'notifications/resources/updated' ? String(notification.params?.['uri']) : undefined;
-    for (const session of this.#sessions(owner)) if (uri === undefined || session.subscriptions.has(uri)) session.tell(notification);
-    this.#modern.broadcast(owner, notification);
+    const hears = (principal: Principal) => isFor(owner, principal) && (uri === undefined || this.#router.sees(principal, uri));
+    for (const session of this.#sessions(owner))
+      if (hears(session.principal) && (uri === undefined || session.subscriptions.has(uri))) session.tell(notification);
+    this.#modern.broadcast(hears, notification);
   }
 
   /** A session of the audience's user, with the same capabilities, that can be asked outside a call. */

@@ -66,7 +66,8 @@ async function route(parts: HttpApiParts, request: HttpRequest, reply: HttpReply
     return sendProblem(reply, { status, code, message }, status === 401 ? { 'www-authenticate': 'Bearer realm="tidegate"' } : {});
   }
   const { principal } = admission;
-  if (path === '/mcp') return parts.mcp.handle(request, reply, principal);
+  const [atMcp, door] = /^\/mcp(?:\/([^/]+))?$/.exec(path) ?? [];
+  if (atMcp !== undefined) return parts.mcp.handle(request, reply, throughDoor(parts.router, principal, door));
   const [, folder = '', last = ''] = /^(.*\/)([^/]+)$/.exec(path) ?? [];
   const found = routes[`${method} ${path}`] ?? routes[`${method} ${folder}`];
   if (found !== undefined) return found(parts, { request, reply, principal }, segment(last));
@@ -78,6 +79,15 @@ async function signInRoute(parts: HttpApiParts, signIns: SignIns, request: HttpR
   const denial = parts.access.denyHost(request);
   if (denial === undefined) await signInPages({ signIns, open: parts.open }, request, reply);
   else sendProblem(reply, denial);
+}
+
+/** A caller as he comes in at `/mcp/<virtual server>`. */
+function throughDoor(router: Router, principal: Principal, door: string | undefined): Principal {
+  if (door === undefined) return principal;
+  const virtualServer = segment(door);
+  const allowed = principal.virtualServer === undefined || principal.virtualServer === virtualServer;
+  if (allowed && router.hasVirtualServer(virtualServer)) return { ...principal, virtualServer };
+  throw new RefusedError({ code: 'ERR_NOT_FOUND', status: 404, message: `there is no virtual server '${virtualServer}'` });
 }
 
 function segment(encoded: string): string {

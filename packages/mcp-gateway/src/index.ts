@@ -25,11 +25,13 @@ export type {
   LimitConfig,
   OAuthConfig,
   PriceConfig,
+  RenamedConfig,
   RetryConfig,
   ServerConfig,
   ServerOptions,
   StdioServerConfig,
   ThresholdConfig,
   TokenConfig,
+  VirtualServerConfig,
 } from './gateway-config.ts';
 export type { Failure, JsonObject, RpcError, RpcNotification, Success } from './json-rpc.ts';

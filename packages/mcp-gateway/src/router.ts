@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Answer, Call, CallKind, ClientSide, Principal } from './call.ts';
-import type { Catalog, CatalogView, Located } from './catalog.ts';
+import type { Catalog, CatalogReader, CatalogView, Located } from './catalog.ts';
 import { isObject, type JsonObject, rpcCode } from './json-rpc.ts';
+import { pageOf } from './list-page.ts';
 import type { Next } from './pipeline.ts';
 import { asRpcError, asToolResult, type Refusal, RefusedError, toRefusal } from './refusal.ts';
 import type { Servers } from './servers.ts';
+import type { VirtualServer } from './virtual-server.ts';
 
 /** A client's request in the gateway's own terms. */
 export interface ClientRequest {
@@ -26,20 +28,33 @@ const nobody: ClientSide = {
   notify: () => {},
 };
 
+/** What there is in a virtual server that is not configured any more. */
+const nothing: CatalogReader = {
+  view: { tools: [], resources: [], resourceTemplates: [], prompts: [] },
+  tool: () => undefined,
+  prompt: () => undefined,
+  resource: () => undefined,
+  template: () => undefined,
+};
+
 /** Answers requests: lists from the catalogue, everything else through the pipeline to the server that has it. */
 export class Router {
   readonly #servers: FindServers;
+  readonly #virtualServers: ReadonlyMap<string, VirtualServer>;
   readonly #watch: (servers: Servers) => Promise<void>;
   readonly #call: Next;
   readonly #onFault: (error: unknown, traceId: string) => void;
 
+  /** `virtualServers`: what there is to be seen by each of their names. */
   constructor(
     servers: FindServers,
+    virtualServers: ReadonlyMap<string, VirtualServer>,
     watch: (servers: Servers) => Promise<void>,
     call: Next,
     onFault: (error: unknown, traceId: string) => void,
   ) {
     this.#servers = servers;
+    this.#virtualServers = virtualServers;
     this.#watch = watch;
     this.#call = call;
     this.#onFault = onFault;
@@ -81,20 +96,45 @@ export class Router {
 
   /** What is known of a tool now; waits for no server. */
   async knownTool(principal: Principal, capabilities: JsonObject, name: string): Promise<JsonObject | undefined> {
-    return (await this.#servers(principal, capabilities)).known.tool(name)?.entry;
+    return this.#seenBy(principal, (await this.#servers(principal, capabilities)).known).tool(name)?.entry;
   }
 
   /** Everything the principal can see. */
   async catalog(principal: Principal): Promise<CatalogView> {
-    return (await (await this.#servers(principal, {})).catalog()).view;
+    return this.#seenBy(principal, await (await this.#servers(principal, {})).catalog()).view;
   }
 
-  async #list({ principal, client }: ClientRequest, member: keyof CatalogView): Promise<Answer> {
+  /** Whether there is such a virtual server. */
+  hasVirtualServer(name: string): boolean {
+    return this.#virtualServers.has(name);
+  }
+
+  /** Whether a principal may hear of a resource. */
+  sees({ virtualServer }: Principal, uri: string): boolean {
+    return virtualServer === undefined || this.#virtualServers.get(virtualServer)?.hasResource(uri) === true;
+  }
+
+  /** The part of a catalogue that a principal sees. */
+  #seenBy({ virtualServer }: Principal, catalog: Catalog): CatalogReader {
+    return virtualServer === undefined ? catalog : (this.#virtualServers.get(virtualServer)?.of(catalog) ?? nothing);
+  }
+
+  async #list({ principal, client, params }: ClientRequest, member: keyof CatalogView): Promise<Answer> {
     const servers = await this.#servers(principal, client.capabilities);
-    const { view } = await servers.catalog();
+    const { view } = this.#seenBy(principal, await servers.catalog());
+    const page = pageOf(view, member, params['cursor']);
+    if (page === undefined)
+      return { error: { code: rpcCode.invalidParams, message: 'the cursor is none of this list: begin without one' } };
     const { missing } = servers;
-    // a list without a server that is away says so; one that is away but was seen before keeps its entries
-    return { result: { [member]: view[member], ...(missing.length > 0 && { _meta: { 'io.tidegate/missing': missing } }) } };
+    const { entries, nextCursor } = page;
+    return {
+      result: {
+        [member]: entries,
+        ...(nextCursor !== undefined && { nextCursor }),
+        // a list without a server that is away says so; one that is away but was seen before keeps its entries
+        ...(missing.length > 0 && { _meta: { 'io.tidegate/missing': missing } }),
+      },
+    };
   }
 
   async #outcome(request: ClientRequest): Promise<Answer> {
@@ -121,7 +161,10 @@ export class Router {
     const { principal, method, params, signal, client } = request;
     const { kind, name, find } = target(method, params);
     const servers = await this.#servers(principal, client.capabilities);
-    const located = find(servers.known) ?? find(await servers.catalog()) ?? byPrefix(servers, kind, name);
+    const located =
+      find(this.#seenBy(principal, servers.known)) ??
+      find(this.#seenBy(principal, await servers.catalog())) ??
+      (principal.virtualServer === undefined ? byPrefix(servers, kind, name) : undefined);
     const entry = located && servers.entry(located.server);
     if (located === undefined || entry === undefined) {
       const details = kind === 'resource' ? { details: { uri: name } } : {};
@@ -129,9 +172,9 @@ export class Router {
     }
     return {
       kind,
-      name,
+      name: located.known,
       server: located.server,
-      counted: countedAs(kind, name, located),
+      counted: countedAs(kind, located),
       method,
       params: renamed(method, params, located.name),
       principal,
@@ -150,7 +193,7 @@ export class InvalidParams extends Error {}
 interface Target {
   readonly kind: CallKind;
   readonly name: string;
-  readonly find: (catalog: Catalog) => Located | undefined;
+  readonly find: (catalog: CatalogReader) => Located | undefined;
 }
 
 /** What a request is about. */
@@ -190,18 +233,20 @@ function renamed(method: string, params: JsonObject, name: string): JsonObject {
 }
 
 /** A listed name counts as itself, an address as the template that it fits, an unlisted name as one of its server's unknown ones. */
-function countedAs(kind: CallKind, name: string, { server, entry }: Located): string {
+function countedAs(kind: CallKind, { server, entry, known }: Located): string {
   if (kind === 'completion') return `${server} (completions)`;
   const { uri, uriTemplate, name: listed } = entry;
   const own = kind === 'resource' ? (uriTemplate ?? uri) : listed;
-  return typeof own !== 'string' ? `${server} (unknown)` : kind === 'resource' ? own : name;
+  return typeof own !== 'string' ? `${server} (unknown)` : kind === 'resource' ? own : known;
 }
 
 /** A server that has never answered may have the name: the call then says what is wrong with the server. */
 function byPrefix(servers: Servers, kind: CallKind, name: string): Located | undefined {
   const entry = kind === 'tool' || kind === 'prompt' ? servers.byPrefix(name) : undefined;
   if (entry === undefined || !servers.missing.includes(entry.name)) return undefined;
-  return { server: entry.name, name: name.slice(entry.prefix.length), entry: {} };
+  const own = name.slice(entry.prefix.length);
+  if (kind === 'tool' && entry.offers?.(own) === false) return undefined;
+  return { server: entry.name, name: own, known: name, entry: {} };
 }
 
 function text(params: JsonObject, member: string): string {

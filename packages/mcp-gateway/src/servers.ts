@@ -21,6 +21,8 @@ export interface ServerEntry {
   readonly guard: ServerGuard;
   /** Takes the calls while the server's circuit is open. */
   readonly fallback?: ServerEntry;
+  /** Whether a tool, by the server's own name for it, is shown and may be called at all. @defaultValue every one */
+  readonly offers?: (tool: string) => boolean;
   /** Whether a tool, by the server's own name for it, may be called twice. */
   readonly repeatable: (tool: string, entry: unknown) => boolean;
 }
@@ -212,7 +214,9 @@ export class Servers {
   async #refresh(lane: Lane, connection: Connection, signal: AbortSignal): Promise<void> {
     lane.stale = false;
     const before = lane.catalog;
-    const catalog = await loadCatalog(lane.entry.name, connection, signal, before);
+    const { name, offers = () => true } = lane.entry;
+    const loaded = await loadCatalog(name, connection, signal, before);
+    const catalog = { ...loaded, tools: loaded.tools.filter((tool) => offers(tool['name'] as string)) };
     lane.provisional = connection.provisional === true;
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(catalog)) return;
     lane.catalog = catalog;

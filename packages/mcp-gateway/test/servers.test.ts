@@ -15,15 +15,11 @@ describe('one server that is away', () => {
     dead.faults.set({ hang: true });
     const gateway = await gatewayOver({ dead: { url: dead.url, ...tireless }, files: entry(stdio()) }, { listTimeoutMs: 150 });
     const client = await clientOf(gateway);
+    await until(async () => of(await toolNames(gateway), 'files').length > 0, { what: 'the neighbour is known' });
     const startedAt = performance.now();
     const { tools, _meta } = await client.listTools();
     expect(performance.now() - startedAt).toBeLessThan(3_000); // the server itself would have 30 s
-    expect(
-      of(
-        tools.map(({ name }) => name),
-        'files',
-      ),
-    ).toHaveLength(16);
+    expect(tools.map(({ name }) => name)).toContain('files__echo');
     expect(_meta).toEqual({ 'io.tidegate/missing': ['dead'] });
     dead.faults.clear();
   });

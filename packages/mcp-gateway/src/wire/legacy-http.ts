@@ -135,7 +135,7 @@ export class LegacyHttp {
       return undefined;
     }
     const session = this.#sessions.get(key);
-    if (session === undefined || session.principal.tenant !== principal.tenant || session.principal.user !== principal.user) {
+    if (session === undefined || !isSame(session.principal, principal)) {
       refuse(reply, 404, rpcCode.invalidRequest, 'the session is not known; begin again with initialize', {}, id);
       return undefined;
     }
@@ -180,4 +180,9 @@ export function refuse(
   id: RequestId | null = null,
 ): void {
   sendJson(reply, status, respond(id, { error: { code, message } }), headers);
+}
+
+/** Whether two requests come from the same caller, by the same door. */
+function isSame(one: Principal, other: Principal): boolean {
+  return one.tenant === other.tenant && one.user === other.user && one.virtualServer === other.virtualServer;
 }

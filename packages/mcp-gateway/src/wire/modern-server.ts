@@ -52,8 +52,8 @@ export class ModernServer {
   }
 
   /** Tells every subscriber of a tenant that wants to hear of it. */
-  broadcast(owner: Owner, notification: RpcNotification): void {
-    this.#subscriptions.tell(owner, notification);
+  broadcast(hears: (principal: Principal) => boolean, notification: RpcNotification): void {
+    this.#subscriptions.tell(hears, notification);
   }
 
   /** Ends subscriptions with a result, and calls that wait for their clients. */

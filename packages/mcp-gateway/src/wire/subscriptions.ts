@@ -76,11 +76,11 @@ export class Subscriptions {
     for (const { principal, uris } of this.#open) if (isFor(owner, principal)) yield* uris;
   }
 
-  tell(owner: Owner, notification: RpcNotification): void {
+  tell(hears: (principal: Principal) => boolean, notification: RpcNotification): void {
     const { method, params } = notification;
     const uri = method === 'notifications/resources/updated' ? String(params?.['uri']) : undefined;
     for (const { principal, lists, uris, tell } of this.#open) {
-      if (isFor(owner, principal) && (uri === undefined ? lists.has(method) : uris.has(uri))) tell(notification);
+      if (hears(principal) && (uri === undefined ? lists.has(method) : uris.has(uri))) tell(notification);
     }
   }
 
