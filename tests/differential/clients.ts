@@ -3,6 +3,7 @@ import { StdioClientTransport as Stdio2 } from '@modelcontextprotocol/client/std
 import { Client as Client1 } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport as Stdio1 } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport as Http1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { InMemoryTaskStore } from '@modelcontextprotocol/sdk/experimental/tasks';
 import type { Transport as Transport1 } from '@modelcontextprotocol/sdk/shared/transport.js';
 import * as schemas1 from '@modelcontextprotocol/sdk/types.js';
 import { type Answers, type Questions, questioned } from './questions.ts';
@@ -24,8 +25,8 @@ export interface ClientKind {
   readonly name: string;
   /** Which revisions it speaks with a server that speaks all. */
   readonly era: 'legacy' | 'modern';
-  /** Connects; a client with `answers` offers to be asked. */
-  readonly connect: (place: Place, answers?: Answers) => Promise<Peer>;
+  /** Connects; a client with `answers` offers to be asked, and with `tasks` to answer later, where the library can. */
+  readonly connect: (place: Place, answers?: Answers, tasks?: InMemoryTaskStore) => Promise<Peer>;
 }
 
 export type Method = keyof typeof resultSchemas1;
@@ -46,12 +47,12 @@ const clientInfo = { name: 'differential', version: '1.0.0' };
 /** Has progress reported; what is reported is taken from the wire. */
 const withProgress = { onprogress: () => {} };
 
-const sdk1: ClientKind = {
+export const sdk1: ClientKind = {
   name: 'SDK v1',
   era: 'legacy',
-  connect: async (place, answers) => {
-    const { capabilities, questions, answer } = questioned(answers);
-    const client = new Client1(clientInfo, { capabilities });
+  connect: async (place, answers, taskStore) => {
+    const { capabilities, questions, answer } = questioned(answers, taskStore);
+    const client = new Client1(clientInfo, { capabilities, ...(taskStore && { taskStore }) });
     if (answers !== undefined) {
       client.setRequestHandler(schemas1.CreateMessageRequestSchema, answer('sampling/createMessage'));
       client.setRequestHandler(schemas1.ElicitRequestSchema, answer('elicitation/create'));

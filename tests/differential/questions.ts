@@ -1,3 +1,5 @@
+import type { InMemoryTaskStore } from '@modelcontextprotocol/sdk/experimental/tasks';
+
 type Json = Record<string, unknown>;
 
 /** What a client answers when it is asked. */
@@ -11,16 +13,23 @@ export interface Answers {
 export type Questions = { readonly method: string; readonly params: Json }[];
 
 const offered = { sampling: {}, elicitation: { form: {}, url: {} }, roots: {} };
+const offeredLater = { tasks: { requests: { sampling: { createMessage: {} }, elicitation: { create: {} } } } };
 
-/** What a client offers and remembers; without answers it offers nothing. */
-export function questioned(answers: Answers | undefined) {
+/** What a client offers and remembers; without answers it offers nothing, with tasks it answers in a task where it is asked to. */
+export function questioned(answers: Answers | undefined, tasks?: InMemoryTaskStore) {
   const questions: Questions = [];
-  // biome-ignore lint/suspicious/noExplicitAny: each method has a result type of its own, in both lines of the SDK
-  const answer = (method: keyof Answers) => async (request: { params?: unknown }): Promise<any> => {
-    const { _meta, ...params } = (request.params ?? {}) as Json;
-    questions.push({ method, params });
-    const given = answers?.[method];
-    return typeof given === 'function' ? given(params) : given;
-  };
-  return { capabilities: answers === undefined ? {} : offered, questions, answer };
+  const answer =
+    (method: keyof Answers) =>
+    // biome-ignore lint/suspicious/noExplicitAny: each method has a result type of its own, and both lines of the SDK types of theirs
+    async (request: { method: string; params?: unknown }, extra?: any): Promise<any> => {
+      const { _meta, ...params } = (request.params ?? {}) as Json;
+      questions.push({ method, params });
+      const told = answers?.[method];
+      const given = typeof told === 'function' ? told(params) : told;
+      if (tasks === undefined || params['task'] === undefined) return given;
+      const task = { ...(await tasks.createTask({ ttl: 60_000 }, extra.requestId, { method, params })) };
+      await tasks.storeTaskResult(task.taskId, 'completed', given as Json);
+      return { task };
+    };
+  return { capabilities: answers === undefined ? {} : { ...offered, ...(tasks && offeredLater) }, questions, answer };
 }
