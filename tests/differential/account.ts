@@ -26,7 +26,7 @@ const passing = [
 ];
 
 /** The same with what differs each time masked, in base64 too: dates, times of day, random names. */
-function lasting(value: unknown, key = ''): unknown {
+export function lasting(value: unknown, key = ''): unknown {
   if (Array.isArray(value)) return value.map((entry) => lasting(entry));
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(Object.entries(value).map(([name, entry]) => [name, lasting(entry, name)]));
@@ -81,33 +81,50 @@ export function asModernLibraryGives(lists: Record<string, Outcome>): Record<str
 
 const entriesOf = <T>({ wire }: Outcome, member: string) => (wire as Record<string, T[]>)[member] ?? [];
 
-/** The lists that a server offers. */
-export async function listsOf(view: View, { offersResources, offersPrompts }: Subject): Promise<Record<string, Outcome>> {
+/** What there is to list. */
+export interface Offers {
+  readonly resources: boolean;
+  readonly prompts: boolean;
+}
+
+/** What a server itself says that there is to list. */
+export function offersOf({ peer }: View): Offers {
+  return { resources: peer.capabilities['resources'] !== undefined, prompts: peer.capabilities['prompts'] !== undefined };
+}
+
+export async function listsOf(view: View, { resources, prompts }: Offers): Promise<Record<string, Outcome>> {
   return {
     tools: await list(view, 'tools/list', 'tools'),
-    ...(offersResources && {
+    ...(resources && {
       resources: await list(view, 'resources/list', 'resources'),
       templates: await list(view, 'resources/templates/list', 'resourceTemplates'),
     }),
-    ...(offersPrompts && { prompts: await list(view, 'prompts/list', 'prompts') }),
+    ...(prompts && { prompts: await list(view, 'prompts/list', 'prompts') }),
   };
+}
+
+type Reads = (readonly [uri: string, outcome: Outcome])[];
+
+async function readsOf(view: View, lists: Record<string, Outcome>, others: readonly string[]): Promise<Reads> {
+  const listed = lists['resources'] === undefined ? [] : entriesOf<{ uri: string }>(lists['resources'], 'resources').map(({ uri }) => uri);
+  const reads: Reads = [];
+  for (const uri of [...listed, ...others]) reads.push([uri, await outcomeOf(view, 'resources/read', { uri })]);
+  return reads;
 }
 
 /** Everything that a server answers to what a subject is asked. */
 export interface Account {
   readonly lists: Record<string, Outcome>;
-  readonly reads: (readonly [uri: string, outcome: Outcome])[];
+  readonly reads: Reads;
   readonly prompts: (readonly [name: string, outcome: Outcome])[];
   readonly completions: Outcome[];
   readonly calls: (readonly [name: string, outcome: Outcome])[];
 }
 
-export async function accountOf(view: View, subject: Subject): Promise<Account> {
+export async function accountOf(view: View, subject: Subject, offers: Offers): Promise<Account> {
   const { prefix } = view;
-  const lists = await listsOf(view, subject);
-  const listed = lists['resources'] === undefined ? [] : entriesOf<{ uri: string }>(lists['resources'], 'resources').map(({ uri }) => uri);
-  const account: Account = { lists, reads: [], prompts: [], completions: [], calls: [] };
-  for (const uri of [...listed, ...subject.resources]) account.reads.push([uri, await outcomeOf(view, 'resources/read', { uri })]);
+  const lists = await listsOf(view, offers);
+  const account: Account = { lists, reads: await readsOf(view, lists, subject.resources), prompts: [], completions: [], calls: [] };
   for (const { name } of lists['prompts'] === undefined ? [] : entriesOf<{ name: string }>(lists['prompts'], 'prompts')) {
     const args = subject.prompts[name] ?? {};
     account.prompts.push([name, await outcomeOf(view, 'prompts/get', { name: prefix + name, arguments: args })]);
@@ -122,10 +139,22 @@ export async function accountOf(view: View, subject: Subject): Promise<Account> 
   return account;
 }
 
+/** What there is to list and to read after the calls, which may have added to it. */
+export interface Afterwards {
+  readonly lists: Record<string, Outcome>;
+  readonly reads: Reads;
+}
+
+export async function afterwards(view: View, offers: Offers): Promise<Afterwards> {
+  const lists = await listsOf(view, offers);
+  return { lists, reads: await readsOf(view, lists, []) };
+}
+
 /** That an account tells of all that the subject has, so that nothing is equal because it is empty. */
 export function expectWhole({ lists, reads, prompts, calls }: Account, subject: Subject): void {
   const tools = entriesOf<{ name: string }>(lists['tools'] as Outcome, 'tools').map(({ name }) => name);
-  expect({ tools: tools.length, reads: reads.length, prompts: prompts.length, calls: calls.length }).toEqual(subject.size);
+  const progress = calls.flatMap(([, outcome]) => outcome.progress).length;
+  expect({ tools: tools.length, reads: reads.length, prompts: prompts.length, calls: calls.length, progress }).toEqual(subject.size);
   expect([...new Set(subject.tools.map(([name]) => name))].sort()).toEqual(tools.sort());
   const failed = calls.filter(
     ([, { wire }]) => !('result' in (wire as object)) || (wire as { result: { isError?: boolean } }).result.isError,

@@ -16,6 +16,8 @@ export type Place = { readonly command: string; readonly args: string[] } | { re
 export interface Peer extends AsyncDisposable {
   /** Makes a request with the library's checks of what comes back, but none of what it may call. */
   readonly request: (method: Method, params: Record<string, unknown>) => Promise<unknown>;
+  /** What the server says that it has. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
   readonly wire: Wire;
   /** What it was asked, in order. */
   readonly questions: Questions;
@@ -62,6 +64,7 @@ export const sdk1: ClientKind = {
     await client.connect(transport as Transport1);
     return {
       request: (method, params) => client.request({ method, params } as schemas1.ClientRequest, resultSchemas1[method], withProgress),
+      capabilities: { ...client.getServerCapabilities() },
       wire: new Wire(transport),
       questions,
       [Symbol.asyncDispose]: () => client.close(),
@@ -85,6 +88,7 @@ function sdk2(name: string, era: ClientKind['era'], mode: Negotiation): ClientKi
     if (client.getProtocolEra() !== era) throw new Error(`${name} speaks ${client.getProtocolEra()}, not ${era}`);
     return {
       request: (method, params) => client.request({ method, params }, withProgress),
+      capabilities: { ...client.getServerCapabilities() },
       wire: new Wire(transport),
       questions,
       [Symbol.asyncDispose]: () => client.close(),

@@ -37,7 +37,7 @@ function user(): Answers {
 }
 
 async function told(view: View, calls: readonly Call[]): Promise<Told> {
-  const lists = await listsOf(view, everything);
+  const lists = await listsOf(view, { resources: true, prompts: true });
   // this server asks for roots a moment after the handshake, outside any call, where the revision lets it
   if (view.era === 'legacy') await until(() => view.peer.questions.length > 0, { what: 'the question for roots' });
   const outcomes: Outcome[] = [];

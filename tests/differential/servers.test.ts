@@ -2,15 +2,26 @@ import { isDeepStrictEqual } from 'node:util';
 import { createGateway } from '@tidegate/mcp-gateway';
 import { tempDir, until } from '@tidegate/test-kit';
 import { expect, onTestFinished, test } from 'vitest';
-import { type Account, accountOf, asModernLibraryGives, expectWhole, listsOf, type Outcome, type View } from './account.ts';
+import {
+  type Account,
+  type Afterwards,
+  accountOf,
+  afterwards,
+  asModernLibraryGives,
+  expectWhole,
+  type Offers,
+  type Outcome,
+  offersOf,
+  type View,
+} from './account.ts';
 import { type ClientKind, clientKinds, directKindOf } from './clients.ts';
 import { type Subject, type SubjectName, subjectNames, subjectOf } from './subjects.ts';
 
 interface Reference {
   readonly subject: Subject;
+  readonly offers: Offers;
   readonly account: Account;
-  /** The lists after the calls, which may have added to them. */
-  readonly after: Record<string, Outcome>;
+  readonly after: Afterwards;
 }
 
 const references = new Map<string, Promise<Reference>>();
@@ -27,7 +38,8 @@ async function ask(name: SubjectName, kind: ClientKind): Promise<Reference> {
   subject.reset();
   await using peer = await kind.connect(subject.command);
   const view: View = { peer, prefix: '', era: 'legacy' };
-  return { subject, account: await accountOf(view, subject), after: await listsOf(view, subject) };
+  const offers = offersOf(view);
+  return { subject, offers, account: await accountOf(view, subject, offers), after: await afterwards(view, offers) };
 }
 
 /** What the server itself answers a client of this kind; each is asked once. */
@@ -46,20 +58,22 @@ async function throughGateway({ name, command }: Subject, kind: ClientKind): Pro
   return { peer, prefix: `${name}__`, era: kind.era };
 }
 
+const asSeenBy = <T extends { lists: Record<string, Outcome> }>({ era }: ClientKind, told: T): T =>
+  era === 'legacy' ? told : { ...told, lists: asModernLibraryGives(told.lists) };
+
 const cases = subjectNames.flatMap((name) => clientKinds.map((kind) => [name, kind.name, kind] as const));
 
 test.each(cases)('server-%s through the gateway is what it is without, to %s', async (name, _, kind) => {
-  const { subject, account, after } = await reference(name, directKindOf(kind));
+  const { subject, offers, account, after } = await reference(name, directKindOf(kind));
   expectWhole(account, subject);
   subject.reset();
   const view = await throughGateway(subject, kind);
-  const known = kind.era === 'modern' ? asModernLibraryGives : (lists: Record<string, Outcome>) => lists;
-  expect(await accountOf(view, subject)).toEqual({ ...account, lists: known(account.lists) });
+  expect(await accountOf(view, subject, offers)).toEqual(asSeenBy(kind, account));
   // what the calls themselves added to the lists follows by notification
   let last: unknown;
   const caughtUp = async () => {
-    last = await listsOf(view, subject);
-    return isDeepStrictEqual(last, known(after));
+    last = await afterwards(view, offers);
+    return isDeepStrictEqual(last, asSeenBy(kind, after));
   };
-  await until(caughtUp, { what: 'the same lists after the calls' }).catch(() => expect(last).toEqual(known(after)));
+  await until(caughtUp, { what: 'the same lists after the calls' }).catch(() => expect(last).toEqual(asSeenBy(kind, after)));
 });

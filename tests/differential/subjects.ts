@@ -19,10 +19,14 @@ export interface Subject {
   readonly resources: readonly string[];
   /** Parameters of `completion/complete`. */
   readonly completions: readonly { readonly ref: Arguments; readonly argument: Arguments; readonly context?: Arguments }[];
-  readonly offersResources: boolean;
-  readonly offersPrompts: boolean;
   /** How much of its account there must be, so that nothing is equal because it is empty. */
-  readonly size: { readonly tools: number; readonly reads: number; readonly prompts: number; readonly calls: number };
+  readonly size: {
+    readonly tools: number;
+    readonly reads: number;
+    readonly prompts: number;
+    readonly calls: number;
+    readonly progress: number;
+  };
   /** Tools whose answers are errors. */
   readonly failing: readonly string[];
 }
@@ -40,8 +44,6 @@ function subject(name: string, env: Readonly<Record<string, string>>, args: read
     prompts: {},
     resources: [],
     completions: [],
-    offersResources: false,
-    offersPrompts: false,
     failing: [],
     ...told,
   };
@@ -77,9 +79,7 @@ function everything({ path }: TempDir): Subject {
       { ref: department.ref, argument: { name: 'name', value: '' }, context: { arguments: { department: 'Sales' } } },
       { ref: { type: 'ref/resource', uri: 'demo://resource/dynamic/text/{resourceId}' }, argument: { name: 'resourceId', value: '1' } },
     ],
-    offersResources: true,
-    offersPrompts: true,
-    size: { tools: 13, reads: 10, prompts: 4, calls: 13 },
+    size: { tools: 13, reads: 10, prompts: 4, calls: 13, progress: 4 },
     failing: ['simulate-research-query'], // it must be called as a task, which these clients do not offer
   });
 }
@@ -110,7 +110,7 @@ function filesystem({ path }: TempDir): Subject {
       ['list_allowed_directories', {}],
       ['read_text_file', { path: '/etc/hostname' }],
     ],
-    size: { tools: 14, reads: 0, prompts: 0, calls: 15 },
+    size: { tools: 14, reads: 0, prompts: 0, calls: 15, progress: 0 },
     failing: ['read_text_file'], // the last: outside the folder
   });
 }
@@ -132,7 +132,7 @@ function memory({ path }: TempDir): Subject {
       ['search_nodes', { query: '바다' }],
       ['open_nodes', { names: ['Tidegate'] }],
     ],
-    size: { tools: 9, reads: 0, prompts: 0, calls: 9 },
+    size: { tools: 9, reads: 1, prompts: 0, calls: 9, progress: 0 },
   });
 }
 
@@ -147,7 +147,7 @@ function sequentialThinking({ path }: TempDir): Subject {
       ['sequentialthinking', { ...thought, thoughtNumber: 5, nextThoughtNeeded: false }],
       ['sequentialthinking', { ...thought, thoughtNumber: 0 }],
     ],
-    size: { tools: 1, reads: 0, prompts: 0, calls: 5 },
+    size: { tools: 1, reads: 0, prompts: 0, calls: 5, progress: 0 },
     failing: ['sequentialthinking'], // the last: there is no thought 0
   });
 }
