@@ -69,14 +69,15 @@ async function list(view: View, method: Method, member: string): Promise<Outcome
 }
 
 /**
- * The lists as the library hands them out under revision 2026-07-28, whose tools have no `execution`: tasks are an extension there.
- * On the wire the member is still the server's.
+ * A list of tools as the library hands it out under revision 2026-07-28, whose tools have no `execution`: tasks are an extension
+ * there. On the wire the member is still the server's.
  */
-export function asModernLibraryGives(lists: Record<string, Outcome>): Record<string, Outcome> {
-  const { tools, ...others } = lists as { tools: Outcome };
-  const { tools: entries, ...rest } = tools.given as { tools: Record<string, unknown>[] };
-  const given = { ...rest, tools: entries.map(({ execution, ...entry }) => entry) };
-  return { ...others, tools: { ...tools, given } };
+export const asModernLibraryGives = (tools: Outcome): Outcome => ({ ...tools, given: withoutExecution(tools.given) });
+
+/** A list of tools without the member that revision 2026-07-28 no longer has. */
+export function withoutExecution(result: unknown): unknown {
+  const { tools, ...rest } = result as { tools: Record<string, unknown>[] };
+  return { ...rest, tools: tools.map(({ execution, ...tool }) => tool) };
 }
 
 const entriesOf = <T>({ wire }: Outcome, member: string) => (wire as Record<string, T[]>)[member] ?? [];

@@ -24,7 +24,7 @@ export function withoutAdditionsGiven(method: string, result: unknown): unknown 
 
 function withoutServerInfo(method: string, { _meta, ...rest }: Json): Json {
   const { [serverInfo]: info, ...others } = (_meta ?? {}) as Json;
-  if ((info as { name?: unknown } | undefined)?.name !== 'tidegate') throw new Error(`${method} does not say who answers`);
+  if (typeof (info as { name?: unknown } | undefined)?.name !== 'string') throw new Error(`${method} does not say who answers`);
   return Object.keys(others).length === 0 ? rest : { ...rest, _meta: others };
 }
 

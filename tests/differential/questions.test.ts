@@ -87,7 +87,11 @@ function inModern({ lists, calls, questions }: Told): Told {
   const asked = [...questions.slice(0, -1), ...wanted, ...questions.slice(-1)];
   // ... nor an `elicitationId`: the answer itself says when it is done
   const unnamed = asked.map(({ method, params: { elicitationId, ...params } }) => ({ method, params }));
-  return { lists: asModernLibraryGives(lists), calls: calls.filter((call) => call !== refusal), questions: unnamed };
+  return {
+    lists: { ...lists, tools: asModernLibraryGives(lists['tools'] as Outcome) },
+    calls: calls.filter((call) => call !== refusal),
+    questions: unnamed,
+  };
 }
 
 const kinds = clientKinds.map((kind) => [kind.name, kind] as const);
