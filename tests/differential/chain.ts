@@ -14,8 +14,6 @@ import type { Subject } from './subjects.ts';
 export interface Bridge extends AsyncDisposable {
   readonly url: URL;
   readonly port: number;
-  /** Everything that it has said. */
-  readonly log: () => string;
 }
 
 interface Command {
@@ -42,7 +40,7 @@ async function answers(url: URL): Promise<boolean> {
 /** Starts a program that serves streamable HTTP; it and what it started end with it. */
 async function start(name: string, port: number, args: readonly string[]): Promise<Bridge> {
   // a group of its own, so that what it started can be ended even if it forgets it
-  const child = spawn(process.execPath, ['--import', whileWeLive, ...args], { detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['--import', whileWeLive, ...args], { detached: true, stdio: 'pipe' });
   const exit = once(child, 'exit');
   let said = '';
   const hear = (text: Buffer) => {
@@ -65,7 +63,7 @@ async function start(name: string, port: number, args: readonly string[]): Promi
     await end();
     throw error;
   }
-  return { url, port, log: () => said, [Symbol.asyncDispose]: end };
+  return { url, port, [Symbol.asyncDispose]: end };
 }
 
 /** mcp-proxy in front of a server over stdio. */
@@ -111,6 +109,6 @@ export function tidegate(subject: Subject, url: URL): Command {
   const { path } = tempDir('chained-');
   const config = join(path, 'tidegate.json');
   writeFileSync(config, JSON.stringify({ mcpServers: { [subject.name]: { url: url.href } }, limits: [], dataDir: join(path, 'data') }));
-  const node = [process.execPath, '--import', tsx, '--conditions=@tidegate/source', cli];
-  return { command: node[0] as string, args: [...node.slice(1), 'serve', '--stdio', '--config', config] };
+  const args = ['--import', tsx, '--conditions=@tidegate/source', cli, 'serve', '--stdio', '--config', config];
+  return { command: process.execPath, args };
 }

@@ -102,8 +102,8 @@ test.each(kinds)('server-everything asks %s the same through the gateway, and ma
   expect(asked).toEqual(['roots/list', 'sampling/createMessage', ...Array(5).fill('elicitation/create')]);
   const failed = expected.calls.filter(({ wire }) => !('result' in (wire as object)));
   expect(failed).toEqual([expected.calls.at(-2)]);
-  if (kind.era === 'legacy') expect(await throughGateway(kind, [...calls, addressFirst])).toEqual(expected);
-  else expect(await throughGateway(kind, calls)).toEqual(inModern(expected));
+  if (kind.era === 'legacy') expect(await throughGateway(kind, [...calls, addressFirst])).toStrictEqual(expected);
+  else expect(await throughGateway(kind, calls)).toStrictEqual(inModern(expected));
 });
 
 test('server-everything asks SDK v1 for answers in tasks through the gateway as it does without', async () => {
@@ -117,5 +117,5 @@ test('server-everything asks SDK v1 for answers in tasks through the gateway as 
     throughGateway(sdk1, inTasks, new InMemoryTaskStore()),
   ]);
   expect(expected.calls.slice(1).map(({ wire }) => JSON.stringify(wire).includes('[COMPLETED]'))).toEqual([true, true]);
-  expect(seen).toEqual(expected);
+  expect(seen).toStrictEqual(expected);
 });

@@ -20,7 +20,7 @@ export function questioned(answers: Answers | undefined, tasks?: InMemoryTaskSto
   const questions: Questions = [];
   const answer =
     (method: keyof Answers) =>
-    // biome-ignore lint/suspicious/noExplicitAny: each method has a result type of its own, and both lines of the SDK types of theirs
+    // biome-ignore lint/suspicious/noExplicitAny: each method has a result type of its own, in each line of the SDK
     async (request: { method: string; params?: unknown }, extra?: any): Promise<any> => {
       const { _meta, ...params } = (request.params ?? {}) as Json;
       questions.push({ method, params });

@@ -50,12 +50,12 @@ export async function expectSame(
   certain = (whole: Account): Account => whole,
 ): Promise<void> {
   subject.reset();
-  expect(certain(await accountOf(view, subject, offers))).toEqual(certain(account));
+  expect(certain(await accountOf(view, subject, offers))).toStrictEqual(certain(account));
   // what the calls themselves added to the lists follows by notification
   let last: Afterwards | undefined;
   const caughtUp = async () => {
     last = await afterwards(view, offers);
     return isDeepStrictEqual(last, after);
   };
-  await until(caughtUp, { what: 'the same lists after the calls' }).catch(() => expect(last).toEqual(after));
+  await until(caughtUp, { what: 'the same lists after the calls', timeoutMs: 15_000 }).catch(() => expect(last).toStrictEqual(after));
 }
