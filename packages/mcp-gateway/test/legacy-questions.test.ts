@@ -74,6 +74,22 @@ describe('a question', () => {
     expect(bystander.asked).toHaveLength(1);
   });
 
+  test('about a task that a client answers in is for a client of these revisions that offers tasks', async () => {
+    const capabilities = { ...every, tasks: { requests: { sampling: { createMessage: {} } } } };
+    const methods = ['tasks/get', 'tasks/result', 'tasks/list', 'tasks/cancel'];
+    const talking = await talk('stdio', { capabilities });
+    const client = testClient({ capabilities });
+    void calling(talking, client);
+    for (const method of methods) expect(await asked(talking, method)).toMatchObject(accepted);
+    expect(client.asked.map(({ method }) => method)).toEqual(methods);
+
+    const before = await talk('stdio', { capabilities });
+    const others = [testClient({ capabilities: every }), testClient({ capabilities, modern: true })];
+    for (const other of others) void calling(before, other);
+    for (const method of methods) expect(await asked(before, method)).toMatchObject(refused(method));
+    expect(others.flatMap(({ asked }) => asked)).toEqual([]);
+  });
+
   test('that the conversation said nobody can be asked reaches nobody, whoever calls', async () => {
     const talking = await talk('stdio', { capabilities: {} });
     const client = testClient({ capabilities: every });

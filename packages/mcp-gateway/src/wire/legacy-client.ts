@@ -22,6 +22,11 @@ const capabilityOf: Readonly<Record<string, string>> = {
   'sampling/createMessage': 'sampling',
   'elicitation/create': 'elicitation',
   'roots/list': 'roots',
+  // a client may answer in a task, and is then asked for that
+  'tasks/get': 'tasks',
+  'tasks/result': 'tasks',
+  'tasks/list': 'tasks',
+  'tasks/cancel': 'tasks',
 };
 
 /** How long a message without an answer may take to be handed over, in ms. */
@@ -164,7 +169,9 @@ export class LegacyClient implements Connection, PipeListener {
     if (capability === undefined) return undefined;
     // a conversation that was opened for clients that cannot be asked may be shared by several users
     const declared = this.#declared[capability] !== undefined;
-    const able = (client: ClientSide | undefined) => declared && client?.capabilities[capability] !== undefined;
+    // questions about tasks are not among those that a client of 2026-07-28 can be asked
+    const able = (client: ClientSide | undefined) =>
+      declared && client?.capabilities[capability] !== undefined && !(client.modern && capability === 'tasks');
     const { clients } = this.#outstanding;
     // where the server does not say which request it means, the latest whose client can be asked
     const client = this.#outstanding.clientOf(replyTo) ?? clients.filter(able).at(-1) ?? clients.at(-1) ?? this.#listener.bystander();
