@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CircuitBreaker, type Classifier, isRefusal } from '@tidegate/circuit-breaker';
 import { pipeline, retry, timeout } from '@tidegate/circuit-breaker/policies';
@@ -6,19 +6,17 @@ import { type BudgetOptions, CostTracker, isBudgetExceededError } from '@tidegat
 import { sqliteStore } from '@tidegate/cost-tracker/sqlite';
 import { per, RateLimiter, type TokenBucket, tokenBucket } from '@tidegate/rate-limit';
 import type { Answer, Call } from './call.ts';
-import { commandExists } from './command.ts';
 import { type CheckedConfig, checkConfig, type Problem, problemOf, readConfigFile } from './config.ts';
-import { connector } from './connector.ts';
 import { Listeners } from './events.ts';
 import { Gateway } from './gateway.ts';
-import type { GatewayConfig, ServerConfig } from './gateway-config.ts';
-import { fitsOneOf } from './name-pattern.ts';
+import type { GatewayConfig, ServerOptions } from './gateway-config.ts';
+import type { Success } from './json-rpc.ts';
 import { SignInRequiredError } from './oauth/sign-in-required.ts';
 import { SignIns, signInEvents } from './oauth/sign-ins.ts';
+import type { Plugin } from './plugin.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
-import { repeatableTools } from './repeatable.ts';
-import type { ServerEntry } from './servers.ts';
+import { type MakeGuard, pluginEntries, serverEntries } from './server-entries.ts';
 import { argumentsStage } from './stages/arguments.ts';
 import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
@@ -27,6 +25,8 @@ import { version } from './version.ts';
 import { VirtualServer } from './virtual-server.ts';
 
 type Config = CheckedConfig['config'];
+
+const now = () => performance.now();
 
 /** What a configuration leaves out. */
 const defaults = {
@@ -41,15 +41,23 @@ const defaults = {
   maxWaitingForInput: 1_000,
 };
 
+/** What a gateway has beside its configuration. */
+export interface GatewayOptions {
+  /** Tools of this process, beside those of the servers. @defaultValue none */
+  readonly plugins?: readonly Plugin[] | undefined;
+}
+
 /**
  * Puts a gateway together from a configuration, or from the path of a file that holds one. The servers are connected to in the
  * background; nothing listens yet.
  *
- * @throws {@link ConfigError} with the place of everything that is wrong; nothing has been started then.
+ * @throws {@link ConfigError} with the place of everything that is wrong; RangeError for a plug-in that is. Nothing has been
+ * started then.
  */
-export async function createGateway(config: GatewayConfig | string): Promise<Gateway> {
+export async function createGateway(config: GatewayConfig | string, { plugins = [] }: GatewayOptions = {}): Promise<Gateway> {
   const { checked, events, servers, signIns, limiter, tracker } = parts(
     typeof config === 'string' ? await readConfigFile(config) : checkConfig(config),
+    plugins,
   );
   await openLedger(tracker, checked);
   tracker.on('budget-threshold', ({ budget, level, spentUsd, limitUsd }) => events.emit('budget', { budget, level, spentUsd, limitUsd }));
@@ -57,7 +65,6 @@ export async function createGateway(config: GatewayConfig | string): Promise<Gat
     Object.entries(checked.config.virtualServers ?? {}).map(([name, parts]) => [name, new VirtualServer(parts)]),
   );
   const { tokens = [], allowedHosts = [], allowedOrigins = [], publicUrl, listTimeoutMs, connectTimeoutMs, maxSessions } = checked.config;
-  const now = () => performance.now();
   const gateway = new Gateway({
     servers,
     virtualServers,
@@ -99,7 +106,7 @@ export async function checkConfigFile(file: string): Promise<void> {
 }
 
 /** What a gateway is put together from; nothing of it is open yet. */
-function parts(checked: CheckedConfig) {
+function parts(checked: CheckedConfig, plugins: readonly Plugin[] = []) {
   const { config } = checked;
   const problems: Problem[] = [];
   const events = new Listeners();
@@ -111,59 +118,24 @@ function parts(checked: CheckedConfig) {
     problems.push({ path: ['tokens', index, 'virtualServer'], message: `there is no virtual server '${virtualServer}'` });
   });
   const signIns = new SignIns(config.publicUrl && new URL(config.publicUrl).origin, signInEvents(events));
-  const servers = serverEntries(config, events, signIns, problems);
+  const guard: MakeGuard = (name, options, own) => serverGuard(events, name, options, own);
+  const entries = serverEntries(config, { guard, signIns, problems });
+  const servers = [...entries, ...pluginEntries(plugins, Object.keys(config.mcpServers), guard, now)];
   const limiter = rateLimiter(config, problems);
   const tracker = costTracker(config, problems);
   if (problems.length > 0 || limiter === undefined || tracker === undefined) throw checked.error(problems);
   return { checked, events, servers, signIns, limiter, tracker };
 }
 
-function serverEntries(config: Config, events: Listeners, signIns: SignIns, problems: Problem[]): ServerEntry[] {
-  return Object.entries(config.mcpServers)
-    .filter(([, server]) => server.disabled !== true)
-    .map(([name, server]) => {
-      if ('command' in server) problems.push(...programProblems(name, server.command, server.cwd ?? process.cwd(), server.env?.['PATH']));
-      const { fallbackUrl, fallbackHeaders = {}, prefix = `${name}__`, trustAnnotations = false, idempotent = [] } = server;
-      const { includeTools = ['*'], excludeTools = [] } = server;
-      const [included, excluded] = [fitsOneOf(includeTools), fitsOneOf(excludeTools)];
-      const entry = {
-        prefix,
-        offers: (tool: string) => included(tool) && !excluded(tool),
-        repeatable: repeatableTools(idempotent, trustAnnotations),
-      };
-      const fallbackName = `${name} (fallback)`;
-      const fallback = fallbackUrl && {
-        ...entry,
-        name: fallbackName,
-        connect: connector(fallbackName, { url: fallbackUrl, headers: fallbackHeaders }, signIns),
-        guard: serverGuard(fallbackName, server, events),
-      };
-      return {
-        ...entry,
-        name,
-        connect: connector(name, server, signIns),
-        personal: 'url' in server && server.oauth !== undefined,
-        guard: serverGuard(name, server, events),
-        ...(fallback && { fallback }),
-      };
-    });
-}
-
-function programProblems(name: string, command: string, cwd: string, path = process.env['PATH'] ?? ''): Problem[] {
-  if (!existsSync(cwd)) return [{ path: ['mcpServers', name, 'cwd'], message: `there is no folder '${cwd}'` }];
-  if (commandExists(command, cwd, path)) return [];
-  return [{ path: ['mcpServers', name, 'command'], message: `there is no program '${command}' on the PATH` }];
-}
-
 /** Total time limit, retries, circuit, time limit of each attempt: in this order around every call to one server. */
-function serverGuard(name: string, server: ServerConfig, events: Listeners): ServerGuard {
+function serverGuard(events: Listeners, name: string, server: ServerOptions, own?: 'plugin'): ServerGuard {
   const { failures = 5, openMs = 60_000 } = server.breaker ?? {};
   const { maxAttempts = 3, initialDelayMs = 1_000, maxDelayMs = 30_000 } = server.retry ?? {};
   const breaker = new CircuitBreaker({
     name,
     slidingWindow: { type: 'consecutive', failures },
     waitDurationInOpenStateMs: openMs,
-    classify: health,
+    classify: own === 'plugin' ? ownHealth : health,
   });
   breaker.on('state-change', ({ from, to, reason }) => events.emit('circuit', { server: name, from, to, reason }));
   const total = timeout({ totalMs: server.totalTimeoutMs ?? defaults.totalTimeoutMs });
@@ -173,7 +145,11 @@ function serverGuard(name: string, server: ServerConfig, events: Listeners): Ser
     return retry({ maxAttempts, initialDelayMs, maxDelayMs, retryIf });
   };
   const guard = (mayBeMade: (error: unknown) => boolean): Guard => {
-    const policies = pipeline(total, again(mayBeMade), breaker, attempt);
+    // a plug-in has a circuit only where it asks for one: it cannot be away
+    const policies =
+      own === 'plugin' && server.breaker === undefined
+        ? pipeline(total, again(mayBeMade), attempt)
+        : pipeline(total, again(mayBeMade), breaker, attempt);
     return {
       execute: (fn, options) => {
         let attempts = 0;
@@ -200,6 +176,12 @@ const health: Classifier = {
     const hint = error instanceof UpstreamError ? error.retryAfterMs : undefined;
     return hint === undefined ? 'failure' : { throttledMs: hint };
   },
+};
+
+/** A plug-in's tool that threw is a failure: nothing else can be the matter with it. */
+const ownHealth: Classifier = {
+  ...health,
+  value: (answer) => ((answer as Partial<Success> | undefined)?.result?.['isError'] === true ? 'failure' : 'success'),
 };
 
 /**

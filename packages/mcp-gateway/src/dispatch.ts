@@ -44,7 +44,7 @@ class Attempts {
   }
 
   async make(entry: ServerEntry): Promise<Answer> {
-    const { repeatable, method, params, client, offered, signal } = this.#call;
+    const { repeatable, method, params, client, offered, signal, principal, traceId } = this.#call;
     const guard = repeatable ? entry.guard.repeatable : entry.guard.once;
     const upstream = this.#servers.upstream(entry.name);
     if (upstream === undefined) throw new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' });
@@ -54,6 +54,7 @@ class Attempts {
           signal: context.signal,
           client: unhurried(client, context),
           tool: offered,
+          caller: { principal, traceId },
           begun: () => {
             this.#begun = true;
           },

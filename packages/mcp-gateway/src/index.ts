@@ -1,5 +1,5 @@
 export type { Answer, Call, CallKind, ClientQuestion, ClientSide, Principal } from './call.ts';
-export { createGateway } from './compose.ts';
+export { createGateway, type GatewayOptions } from './compose.ts';
 export { ConfigError, type ConfigProblem } from './config-error.ts';
 export type {
   BudgetEvent,
@@ -35,3 +35,4 @@ export type {
   VirtualServerConfig,
 } from './gateway-config.ts';
 export type { Failure, JsonObject, RpcError, RpcNotification, Success } from './json-rpc.ts';
+export type { Plugin, PluginContext, PluginTool } from './plugin.ts';

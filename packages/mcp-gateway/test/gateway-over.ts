@@ -1,4 +1,4 @@
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client, type ClientCapabilities, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { tempDir } from '@tidegate/test-kit';
 import { onTestFinished } from 'vitest';
 import { anonymous } from '../src/access.ts';
@@ -66,8 +66,8 @@ export function nextEvent<E extends keyof GatewayEvents>(
 }
 
 /** The SDK's client in front of a gateway, without a socket between them. */
-export async function clientOf(gateway: Gateway): Promise<Client> {
-  const client = new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode: 'legacy' } });
+export async function clientOf(gateway: Gateway, capabilities: ClientCapabilities = {}): Promise<Client> {
+  const client = new Client({ name: 'test', version: '1.0.0' }, { versionNegotiation: { mode: 'legacy' }, capabilities });
   const fetch = (url: string | URL, init?: RequestInit) => gateway.fetch(new Request(url, init));
   await client.connect(new StreamableHTTPClientTransport(new URL('http://127.0.0.1/mcp'), { fetch }));
   keep({ [Symbol.asyncDispose]: () => client.close() });

@@ -1,4 +1,4 @@
-import type { ClientSide } from '../call.ts';
+import type { ClientSide, Principal } from '../call.ts';
 import type { Answer, JsonObject, RpcNotification } from '../json-rpc.ts';
 import type { UpstreamError } from '../upstream-error.ts';
 import type { FrameProblem } from './pipe.ts';
@@ -21,6 +21,8 @@ export interface RequestOptions {
   readonly client?: ClientSide;
   /** What the server says of the tool that is called. */
   readonly tool?: JsonObject;
+  /** On whose behalf, in the gateway's own terms. */
+  readonly caller?: { readonly principal: Principal; readonly traceId: string };
   /** Told when there is a conversation, just before the request is sent. */
   readonly begun?: () => void;
 }
