@@ -25,8 +25,8 @@ export function isFor({ tenant, user }: Owner, principal: Principal): boolean {
   return principal.tenant === tenant && (user === undefined || principal.user === user);
 }
 
-/** What is called: a tool, a resource, a prompt, or the completion of an argument of one of them. */
-export type CallKind = 'tool' | 'resource' | 'prompt' | 'completion';
+/** What is called: a tool, a resource, a prompt, the completion of an argument of one of them, or a task that a call became. */
+export type CallKind = 'tool' | 'resource' | 'prompt' | 'completion' | 'task';
 
 /** What a server asks of a client while it works on the client's request. */
 export interface ClientQuestion {

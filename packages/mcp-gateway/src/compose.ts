@@ -77,7 +77,9 @@ export async function createGateway(config: GatewayConfig | string, { plugins = 
       allowedOrigins,
     },
     stages: [
-      ...(limiter === 'none' ? [] : [limitStage({ consume: (call) => limiter.consume(call) })]),
+      ...(limiter === 'none'
+        ? []
+        : [limitStage({ consume: (call) => (call.kind === 'task' ? { allowed: true } : limiter.consume(call)) })]),
       budgetStage(budgetPort(tracker), now, (error, traceId) => events.emit('fault', { error, traceId })),
       argumentsStage(({ server, name }, reason) =>
         events.emit('frame', { server, problem: `offers '${name}', but ${reason}`, sample: '' }),
@@ -259,7 +261,7 @@ const nothingHeld = { settle: async () => {}, release: async () => {} };
 function budgetPort(tracker: CostTracker): Budget {
   return {
     reserve: async ({ kind, name, principal, traceId }) => {
-      if (kind === 'completion') return nothingHeld;
+      if (kind === 'completion' || kind === 'task') return nothingHeld;
       const { tenant, user } = principal;
       try {
         return await tracker.reserve({ kind, name, scope: { tenant, traceId, ...(user !== undefined && { user }) } });

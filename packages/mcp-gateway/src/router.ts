@@ -6,6 +6,8 @@ import { pageOf } from './list-page.ts';
 import type { Next } from './pipeline.ts';
 import { asRpcError, asToolResult, type Refusal, RefusedError, toRefusal } from './refusal.ts';
 import type { Servers } from './servers.ts';
+import { InvalidParams, renamed, target, withoutTask } from './target.ts';
+import { TaskNames, taskMethods, underName } from './tasks.ts';
 import type { VirtualServer } from './virtual-server.ts';
 
 /** A client's request in the gateway's own terms. */
@@ -41,6 +43,7 @@ const nothing: CatalogReader = {
 export class Router {
   readonly #servers: FindServers;
   readonly #virtualServers: ReadonlyMap<string, VirtualServer>;
+  readonly #tasks = new TaskNames();
   readonly #watch: (servers: Servers) => Promise<void>;
   readonly #call: Next;
   readonly #onFault: (error: unknown, traceId: string) => void;
@@ -78,6 +81,9 @@ export class Router {
       case 'resources/read':
       case 'prompts/get':
       case 'completion/complete':
+      case 'tasks/get':
+      case 'tasks/update':
+      case 'tasks/cancel':
         return this.#outcome(request);
       default:
         return { error: { code: rpcCode.methodNotFound, message: `method ${method} is not known` } };
@@ -102,6 +108,13 @@ export class Router {
   /** Everything the principal can see. */
   async catalog(principal: Principal): Promise<CatalogView> {
     return this.#seenBy(principal, await (await this.#servers(principal, {})).catalog()).view;
+  }
+
+  /** What the servers that a client is shown offer beyond the protocol itself. */
+  async extensions(principal: Principal, capabilities: JsonObject): Promise<JsonObject> {
+    const servers = await this.#servers(principal, capabilities);
+    await servers.catalog(); // until they have said so, or the time for that is over
+    return servers.extensions;
   }
 
   /** Whether there is such a virtual server. */
@@ -139,7 +152,10 @@ export class Router {
 
   async #outcome(request: ClientRequest): Promise<Answer> {
     try {
-      return await this.#call(await this.#routed(request));
+      if (taskMethods.includes(request.method))
+        return underName(await this.#call(await this.#routedTask(request)), request.params['taskId']);
+      const call = await this.#routed(request);
+      return this.#tasks.outward(await this.#call(call), call.server, call.principal);
     } catch (error) {
       if (request.signal.aborted) throw request.signal.reason;
       if (error instanceof InvalidParams) return { error: { code: rpcCode.invalidParams, message: error.message } };
@@ -149,6 +165,27 @@ export class Router {
         ? { result: asToolResult(refusal) }
         : asRpcError(refusal, request.method === 'resources/read' ? rpcCode.resourceNotFound : rpcCode.invalidParams);
     }
+  }
+
+  /** A request about a task goes to the server that has it. */
+  async #routedTask({ principal, method, params, signal, client }: ClientRequest): Promise<Call> {
+    const place = this.#tasks.inward(params['taskId'], principal);
+    if (place === undefined) throw new InvalidParams("'taskId' names no task of yours");
+    const name = `${place.server} (tasks)`;
+    return {
+      kind: 'task',
+      name,
+      server: place.server,
+      counted: name,
+      method,
+      params: { ...params, taskId: place.taskId },
+      principal,
+      traceId: traceIdOf(params) ?? randomBytes(16).toString('hex'),
+      repeatable: method === 'tasks/get',
+      signal,
+      client,
+      offered: {},
+    };
   }
 
   #refusalOf(error: unknown): Refusal {
@@ -176,7 +213,7 @@ export class Router {
       server: located.server,
       counted: countedAs(kind, located),
       method,
-      params: renamed(method, params, located.name),
+      params: renamed(method, withoutTask(params), located.name),
       principal,
       traceId: traceIdOf(params) ?? randomBytes(16).toString('hex'),
       repeatable: kind !== 'tool' || entry.repeatable(located.name, located.entry),
@@ -185,51 +222,6 @@ export class Router {
       offered: located.entry,
     };
   }
-}
-
-/** The parameters of a request are not what its method takes. */
-export class InvalidParams extends Error {}
-
-interface Target {
-  readonly kind: CallKind;
-  readonly name: string;
-  readonly find: (catalog: CatalogReader) => Located | undefined;
-}
-
-/** What a request is about. */
-function target(method: string, params: JsonObject): Target {
-  switch (method) {
-    case 'tools/call': {
-      const name = text(params, 'name');
-      if (params['arguments'] !== undefined && !isObject(params['arguments'])) throw new InvalidParams("'arguments' must be an object");
-      return { kind: 'tool', name, find: (catalog) => catalog.tool(name) };
-    }
-    case 'prompts/get': {
-      const name = text(params, 'name');
-      return { kind: 'prompt', name, find: (catalog) => catalog.prompt(name) };
-    }
-    case 'resources/read': {
-      const name = text(params, 'uri');
-      return { kind: 'resource', name, find: (catalog) => catalog.resource(name) };
-    }
-    default: {
-      const ref = params['ref'];
-      if (!isObject(ref)) throw new InvalidParams("'ref' must be an object");
-      if (ref['type'] === 'ref/prompt') {
-        const name = text(ref, 'name');
-        return { kind: 'completion', name, find: (catalog) => catalog.prompt(name) };
-      }
-      const name = text(ref, 'uri');
-      return { kind: 'completion', name, find: (catalog) => catalog.template(name) ?? catalog.resource(name) };
-    }
-  }
-}
-
-/** The parameters with the server's own name in place of the client's. */
-function renamed(method: string, params: JsonObject, name: string): JsonObject {
-  if (method === 'tools/call' || method === 'prompts/get') return { ...params, name };
-  const ref = params['ref'];
-  return isObject(ref) && ref['type'] === 'ref/prompt' ? { ...params, ref: { ...ref, name } } : params;
 }
 
 /** A listed name counts as itself, an address as the template that it fits, an unlisted name as one of its server's unknown ones. */
@@ -247,12 +239,6 @@ function byPrefix(servers: Servers, kind: CallKind, name: string): Located | und
   const own = name.slice(entry.prefix.length);
   if (kind === 'tool' && entry.offers?.(own) === false) return undefined;
   return { server: entry.name, name: own, known: name, entry: {} };
-}
-
-function text(params: JsonObject, member: string): string {
-  const value = params[member];
-  if (typeof value !== 'string') throw new InvalidParams(`'${member}' must be a string`);
-  return value;
 }
 
 /** The trace id of a W3C `traceparent` that the client sent along. */

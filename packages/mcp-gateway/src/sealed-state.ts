@@ -19,7 +19,7 @@ const prefix = 'tg1.';
  * Seals the state that travels through a client (AES-256-GCM, a random nonce each time), so that a changed, foreign or forged
  * one is recognised.
  */
-export class StateSeal {
+export class StateSeal<T extends object = State> {
   readonly #key: Buffer;
 
   /** Without a key of 32 bytes a random one is taken: its seals then end with the process. */
@@ -27,7 +27,7 @@ export class StateSeal {
     this.#key = key;
   }
 
-  seal(state: State): string {
+  seal(state: T): string {
     const nonce = randomBytes(12);
     const cipher = createCipheriv('aes-256-gcm', this.#key, nonce);
     const text = Buffer.concat([cipher.update(JSON.stringify(state), 'utf8'), cipher.final()]);
@@ -35,7 +35,7 @@ export class StateSeal {
   }
 
   /** The state, or undefined where this gateway did not seal it. */
-  open(sealed: string): State | undefined {
+  open(sealed: string): T | undefined {
     if (!sealed.startsWith(prefix)) return undefined;
     const bytes = Buffer.from(sealed.slice(prefix.length), 'base64url');
     // base64 has several spellings of the same bytes; only the one that was given out is taken
@@ -43,7 +43,7 @@ export class StateSeal {
     try {
       const decipher = createDecipheriv('aes-256-gcm', this.#key, bytes.subarray(0, 12));
       decipher.setAuthTag(bytes.subarray(12, 28));
-      return JSON.parse(Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')) as State;
+      return JSON.parse(Buffer.concat([decipher.update(bytes.subarray(28)), decipher.final()]).toString('utf8')) as T;
     } catch {
       return undefined;
     }

@@ -1,6 +1,6 @@
 import type { ClientSide, Owner } from './call.ts';
 import { Catalog } from './catalog.ts';
-import type { JsonObject, RpcNotification } from './json-rpc.ts';
+import { isObject, type JsonObject, type RpcNotification } from './json-rpc.ts';
 import type { ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
 import { emptyCatalog, loadCatalog, type ServerCatalog } from './server-catalog.ts';
@@ -176,6 +176,12 @@ export class Servers {
       this.#running.delete(running);
       signal.removeEventListener('abort', onAbort);
     }
+  }
+
+  /** What the servers offer beyond the protocol itself; of two that say it differently, the first one's word. */
+  get extensions(): JsonObject {
+    const each = [...this.#lanes.values()].map(({ upstream }) => upstream.description?.capabilities['extensions']);
+    return Object.assign({}, ...each.filter(isObject).reverse());
   }
 
   /** Servers of which nothing is known. */

@@ -1,7 +1,7 @@
 import type { ClientSide } from './call.ts';
 import type { Answer, JsonObject, RpcNotification } from './json-rpc.ts';
 import { SessionExpiredError, UnreachableError, UpstreamError } from './upstream-error.ts';
-import type { Connection, ConnectionListener, RequestOptions } from './wire/connection.ts';
+import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './wire/connection.ts';
 import type { FrameProblem } from './wire/pipe.ts';
 
 /** Opens a conversation; rejects with an {@link UpstreamError}. */
@@ -48,6 +48,11 @@ export class Upstream {
   /** Whether the open conversation is one that clients of any kind may share; undefined while there is none. */
   get stateless(): boolean | undefined {
     return this.#current?.connection.stateless;
+  }
+
+  /** What the server said of itself in the open conversation. */
+  get description(): ServerDescription | undefined {
+    return this.#current?.connection.description;
   }
 
   /** Which resources the server is to tell changes of, now and in later conversations. */

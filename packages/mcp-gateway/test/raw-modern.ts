@@ -72,8 +72,13 @@ export class RawModern {
     return { jsonrpc: '2.0', id: this.#lastId, method, params: { _meta: modernMeta(options), ...params } };
   }
 
-  #headersOf(method: string, params: { name?: string; uri?: string }, { headers }: ModernOptions): Record<string, string> {
-    const name = params.name ?? params.uri;
+  #headersOf(
+    method: string,
+    params: { name?: string; uri?: string; taskId?: unknown },
+    { headers }: ModernOptions,
+  ): Record<string, string> {
+    const task = typeof params.taskId === 'string' ? params.taskId : undefined;
+    const name = params.name ?? params.uri ?? task;
     return { ...modernHeaders(method, name), ...headers };
   }
 }

@@ -71,7 +71,7 @@ export class LegacyHttp {
     reply.send(202, {});
   }
 
-  #begin(request: RpcRequest, reply: HttpReply, principal: Principal): void {
+  async #begin(request: RpcRequest, reply: HttpReply, principal: Principal): Promise<void> {
     this.#sweep();
     if (this.#sessions.size >= this.#bounds.most) {
       refuse(reply, 503, rpcCode.internalError, `${this.#sessions.size} sessions are open, the most this gateway keeps`, {
@@ -83,7 +83,7 @@ export class LegacyHttp {
     const session = new LegacySession(principal, this.#router, request.params ?? {});
     session.usedAt = this.#now();
     this.#sessions.set(id, session);
-    sendJson(reply, 200, respond(request.id, session.welcome(this.#describe())), { 'mcp-session-id': id });
+    sendJson(reply, 200, respond(request.id, await session.welcome(this.#describe())), { 'mcp-session-id': id });
   }
 
   /** Answers with JSON, unless something has to be said before the answer: then with a stream. */

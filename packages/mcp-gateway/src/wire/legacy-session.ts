@@ -12,6 +12,7 @@ import {
   rpcCode,
 } from '../json-rpc.ts';
 import type { Router } from '../router.ts';
+import { tasksExtension } from '../tasks.ts';
 import { forLegacyClient } from './era-results.ts';
 import { legacyRevisions } from './legacy.ts';
 import { isWanted, logLevels } from './log-level.ts';
@@ -65,8 +66,17 @@ export class LegacySession {
   }
 
   /** The answer to `initialize`. */
-  welcome({ serverInfo, capabilities, instructions }: GatewayDescription): Answer {
-    return { result: { protocolVersion: this.revision, capabilities, serverInfo, ...(instructions !== undefined && { instructions }) } };
+  async welcome({ serverInfo, capabilities, instructions }: GatewayDescription): Promise<Answer> {
+    // tasks are an extension only of the next revision
+    const { [tasksExtension]: _tasks, ...extensions } = await this.#router.extensions(this.principal, this.capabilities);
+    return {
+      result: {
+        protocolVersion: this.revision,
+        capabilities: { ...capabilities, ...(Object.keys(extensions).length > 0 && { extensions }) },
+        serverInfo,
+        ...(instructions !== undefined && { instructions }),
+      },
+    };
   }
 
   /** The response to a request, or undefined where the client has taken the request back. */

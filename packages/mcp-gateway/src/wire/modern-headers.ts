@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from '../json-rpc.ts';
+import { taskMethods } from '../tasks.ts';
 
 const encodedForm = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/;
 const looksEncoded = /^=\?base64\?.*\?=$/;
@@ -21,8 +22,9 @@ export function decodeHeader(value: string): string | undefined {
 }
 
 /** Which member of a request's parameters the header `Mcp-Name` repeats. */
-export function nameMember(method: string): 'name' | 'uri' | undefined {
+export function nameMember(method: string): 'name' | 'uri' | 'taskId' | undefined {
   if (method === 'tools/call' || method === 'prompts/get') return 'name';
+  if (taskMethods.includes(method)) return 'taskId';
   return method === 'resources/read' ? 'uri' : undefined;
 }
 

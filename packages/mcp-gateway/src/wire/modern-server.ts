@@ -4,6 +4,7 @@ import { type Answer, isObject, type JsonObject, type RequestId, type RpcNotific
 import type { ParkedConversations, ResumeProblem } from '../parked.ts';
 import type { Router } from '../router.ts';
 import { digestOf } from '../sealed-state.ts';
+import { taskMethods } from '../tasks.ts';
 import { forModernClient } from './era-results.ts';
 import { legacyRevisions } from './legacy.ts';
 import type { GatewayDescription, Tell } from './legacy-session.ts';
@@ -15,7 +16,15 @@ import { type Filter, Subscriptions } from './subscriptions.ts';
 const conversational = ['tools/call', 'prompts/get', 'resources/read'];
 
 /** Requests of this revision that are answered from what is known or by one server. */
-const known = [...conversational, 'tools/list', 'prompts/list', 'resources/list', 'resources/templates/list', 'completion/complete'];
+const known = [
+  ...conversational,
+  'tools/list',
+  'prompts/list',
+  'resources/list',
+  'resources/templates/list',
+  'completion/complete',
+  ...taskMethods,
+];
 
 /** How a request came and where its messages go. */
 export interface ModernExchange {
@@ -67,18 +76,19 @@ export class ModernServer {
     const { id, method, params = {} } = request;
     const problem = envelopeProblem(params);
     if (problem !== undefined) return problem;
-    if (method === 'server/discover') return this.#complete(method, { result: this.#discovered() });
+    if (method === 'server/discover') return this.#complete(method, { result: await this.#discovered(params, exchange.principal) });
     if (method === 'subscriptions/listen') return this.#listen(id, params, exchange);
     if (!known.includes(method)) return { error: { code: rpcCode.methodNotFound, message: `method ${method} is not known` } };
     if (!conversational.includes(method)) return this.#complete(method, await this.#plain(method, params, exchange));
     return this.#converse(method, params, exchange);
   }
 
-  #discovered(): JsonObject {
+  async #discovered(params: JsonObject, principal: Principal): Promise<JsonObject> {
     const { capabilities, instructions } = this.#describe();
+    const extensions = await this.#router.extensions(principal, declared(params).capabilities);
     return {
       supportedVersions: [...modernRevisions, ...legacyRevisions],
-      capabilities,
+      capabilities: { ...capabilities, ...(Object.keys(extensions).length > 0 && { extensions }) },
       ...(instructions !== undefined && { instructions }),
     };
   }

@@ -90,7 +90,11 @@ export class StdioEndpoint {
   #begin({ id, params = {} }: RpcRequest): void {
     this.#session = new LegacySession(this.#principal, this.#router, params);
     this.#session.listener = { tell: (message) => this.#write(message), end: () => {} };
-    this.#write(respond(id, this.#session.welcome(this.#describe())));
+    const welcome = this.#session.welcome(this.#describe());
+    welcome.then(
+      (answer) => this.#write(respond(id, answer)),
+      () => this.#write(respond(id, { error: { code: rpcCode.internalError, message: 'the gateway failed; its log has the reason' } })),
+    );
   }
 
   async #request(request: RpcRequest): Promise<void> {
