@@ -64,6 +64,7 @@ export interface WaitingBounds {
 /** Many MCP servers as one. */
 export class Gateway {
   readonly #parts: GatewayParts;
+  readonly #serverInfo: JsonObject;
   readonly #access: Access;
   readonly #router: Router;
   readonly #legacy: LegacyHttp;
@@ -81,6 +82,7 @@ export class Gateway {
   constructor(parts: GatewayParts) {
     this.#parts = parts;
     const { events, now, sessions, waiting, virtualServers = new Map() } = parts;
+    this.#serverInfo = { name: 'tidegate', title: 'Tidegate', version: parts.version };
     const fault = (error: unknown, traceId = '') => events.emit('fault', { error, traceId });
     const personal = parts.servers.some((server) => server.personal === true);
     this.#audiences = new Audiences((audience, shared) => this.#serversOf(audience, shared), personal, now);
@@ -91,9 +93,14 @@ export class Gateway {
     const call = pipeline([observeStage(events, now), ...parts.stages], innermost);
     this.#access = new Access(parts.access);
     this.#router = new Router(find, virtualServers, (servers) => servers.watch(this.#watched(servers.audience)), call, fault);
-    const describe = () => this.#description();
+    const describe = (principal: Principal) => this.#description(principal);
     this.#legacy = new LegacyHttp(this.#router, describe, sessions, now);
-    this.#modern = new ModernServer(this.#router, new ParkedConversations(new StateSeal(), waiting.ttlMs, waiting.most), describe);
+    this.#modern = new ModernServer(
+      this.#router,
+      new ParkedConversations(new StateSeal(), waiting.ttlMs, waiting.most),
+      this.#serverInfo,
+      describe,
+    );
     this.#modernHttp = new ModernHttp(this.#modern, this.#router);
     this.handle = httpApi({
       access: this.#access,
@@ -150,7 +157,7 @@ export class Gateway {
     if (virtualServer !== undefined && !this.#router.hasVirtualServer(virtualServer))
       throw new RangeError(`there is no virtual server '${virtualServer}'`);
     const principal = { ...(first as Principal), ...(virtualServer !== undefined && { virtualServer }) };
-    const endpoint = new StdioEndpoint(this.#router, this.#modern, principal, () => this.#description(), output);
+    const endpoint = new StdioEndpoint(this.#router, this.#modern, principal, (caller) => this.#description(caller), output);
     this.#stdio.add(endpoint);
     try {
       await endpoint.serve(input);
@@ -237,9 +244,11 @@ export class Gateway {
     for (const { session } of this.#stdio) if (session !== undefined && isFor(owner, session.principal)) yield session;
   }
 
-  #description(): GatewayDescription {
+  /** What is known of the servers now: nobody waits for one that is away to be told what the others offer. */
+  #description({ tenant }: Principal): GatewayDescription {
     return {
-      serverInfo: { name: 'tidegate', title: 'Tidegate', version: this.#parts.version },
+      extensions: this.#audiences.tenant(tenant).extensions,
+      serverInfo: this.#serverInfo,
       capabilities: {
         tools: { listChanged: true },
         resources: { listChanged: true, subscribe: true },

@@ -110,13 +110,6 @@ export class Router {
     return this.#seenBy(principal, await (await this.#servers(principal, {})).catalog()).view;
   }
 
-  /** What the servers that a client is shown offer beyond the protocol itself. */
-  async extensions(principal: Principal, capabilities: JsonObject): Promise<JsonObject> {
-    const servers = await this.#servers(principal, capabilities);
-    await servers.catalog(); // until they have said so, or the time for that is over
-    return servers.extensions;
-  }
-
   /** Whether there is such a virtual server. */
   hasVirtualServer(name: string): boolean {
     return this.#virtualServers.has(name);

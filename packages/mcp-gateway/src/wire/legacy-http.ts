@@ -17,13 +17,13 @@ export interface SessionBounds {
 /** The streamable HTTP endpoint of revision 2025-11-25 and those before it. */
 export class LegacyHttp {
   readonly #router: Router;
-  readonly #describe: () => GatewayDescription;
+  readonly #describe: (principal: Principal) => GatewayDescription;
   readonly #bounds: SessionBounds;
   readonly #now: () => number;
   readonly #sessions = new Map<string, LegacySession>();
   readonly #streams = new Set<HttpStream>();
 
-  constructor(router: Router, describe: () => GatewayDescription, bounds: SessionBounds, now: () => number) {
+  constructor(router: Router, describe: (principal: Principal) => GatewayDescription, bounds: SessionBounds, now: () => number) {
     this.#router = router;
     this.#describe = describe;
     this.#bounds = bounds;
@@ -71,7 +71,7 @@ export class LegacyHttp {
     reply.send(202, {});
   }
 
-  async #begin(request: RpcRequest, reply: HttpReply, principal: Principal): Promise<void> {
+  #begin(request: RpcRequest, reply: HttpReply, principal: Principal): void {
     this.#sweep();
     if (this.#sessions.size >= this.#bounds.most) {
       refuse(reply, 503, rpcCode.internalError, `${this.#sessions.size} sessions are open, the most this gateway keeps`, {
@@ -83,7 +83,7 @@ export class LegacyHttp {
     const session = new LegacySession(principal, this.#router, request.params ?? {});
     session.usedAt = this.#now();
     this.#sessions.set(id, session);
-    sendJson(reply, 200, respond(request.id, await session.welcome(this.#describe())), { 'mcp-session-id': id });
+    sendJson(reply, 200, respond(request.id, session.welcome(this.#describe(principal))), { 'mcp-session-id': id });
   }
 
   /** Answers with JSON, unless something has to be said before the answer: then with a stream. */

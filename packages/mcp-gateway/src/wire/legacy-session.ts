@@ -21,7 +21,14 @@ import { isWanted, logLevels } from './log-level.ts';
 export interface GatewayDescription {
   readonly serverInfo: JsonObject;
   readonly capabilities: JsonObject;
+  /** What the servers behind it offer beyond the protocol itself. */
+  readonly extensions: JsonObject;
   readonly instructions?: string;
+}
+
+/** Capabilities with the extensions, where there are any. */
+export function withExtensions(capabilities: JsonObject, extensions: JsonObject): JsonObject {
+  return Object.keys(extensions).length > 0 ? { ...capabilities, extensions } : capabilities;
 }
 
 /** Takes messages to the client. */
@@ -66,13 +73,12 @@ export class LegacySession {
   }
 
   /** The answer to `initialize`. */
-  async welcome({ serverInfo, capabilities, instructions }: GatewayDescription): Promise<Answer> {
-    // tasks are an extension only of the next revision
-    const { [tasksExtension]: _tasks, ...extensions } = await this.#router.extensions(this.principal, this.capabilities);
+  welcome({ serverInfo, capabilities, extensions, instructions }: GatewayDescription): Answer {
+    const { [tasksExtension]: _tasks, ...others } = extensions; // tasks are an extension of the next revision only
     return {
       result: {
         protocolVersion: this.revision,
-        capabilities: { ...capabilities, ...(Object.keys(extensions).length > 0 && { extensions }) },
+        capabilities: withExtensions(capabilities, others),
         serverInfo,
         ...(instructions !== undefined && { instructions }),
       },

@@ -7,7 +7,7 @@ import { digestOf } from '../sealed-state.ts';
 import { taskMethods } from '../tasks.ts';
 import { forModernClient } from './era-results.ts';
 import { legacyRevisions } from './legacy.ts';
-import type { GatewayDescription, Tell } from './legacy-session.ts';
+import { type GatewayDescription, type Tell, withExtensions } from './legacy-session.ts';
 import { isLogLevel, isWanted } from './log-level.ts';
 import { meta, modernCode, modernRevisions, withoutOwnedMeta } from './modern.ts';
 import { type Filter, Subscriptions } from './subscriptions.ts';
@@ -44,13 +44,15 @@ interface Front {
 export class ModernServer {
   readonly #router: Router;
   readonly #parked: ParkedConversations;
-  readonly #describe: () => GatewayDescription;
+  readonly #serverInfo: JsonObject;
+  readonly #describe: (principal: Principal) => GatewayDescription;
   readonly #subscriptions: Subscriptions;
   readonly #fronts = new WeakMap<Conversation, Front>();
 
-  constructor(router: Router, parked: ParkedConversations, describe: () => GatewayDescription) {
+  constructor(router: Router, parked: ParkedConversations, serverInfo: JsonObject, describe: (principal: Principal) => GatewayDescription) {
     this.#router = router;
     this.#parked = parked;
+    this.#serverInfo = serverInfo;
     this.#describe = describe;
     this.#subscriptions = new Subscriptions((principal) => router.watch(principal, {}));
   }
@@ -76,25 +78,24 @@ export class ModernServer {
     const { id, method, params = {} } = request;
     const problem = envelopeProblem(params);
     if (problem !== undefined) return problem;
-    if (method === 'server/discover') return this.#complete(method, { result: await this.#discovered(params, exchange.principal) });
+    if (method === 'server/discover') return this.#complete(method, { result: this.#discovered(exchange.principal) });
     if (method === 'subscriptions/listen') return this.#listen(id, params, exchange);
     if (!known.includes(method)) return { error: { code: rpcCode.methodNotFound, message: `method ${method} is not known` } };
     if (!conversational.includes(method)) return this.#complete(method, await this.#plain(method, params, exchange));
     return this.#converse(method, params, exchange);
   }
 
-  async #discovered(params: JsonObject, principal: Principal): Promise<JsonObject> {
-    const { capabilities, instructions } = this.#describe();
-    const extensions = await this.#router.extensions(principal, declared(params).capabilities);
+  #discovered(principal: Principal): JsonObject {
+    const { capabilities, extensions, instructions } = this.#describe(principal);
     return {
       supportedVersions: [...modernRevisions, ...legacyRevisions],
-      capabilities: { ...capabilities, ...(Object.keys(extensions).length > 0 && { extensions }) },
+      capabilities: withExtensions(capabilities, extensions),
       ...(instructions !== undefined && { instructions }),
     };
   }
 
   #complete(method: string, answer: Answer): Answer {
-    return forModernClient(method, answer, this.#describe().serverInfo);
+    return forModernClient(method, answer, this.#serverInfo);
   }
 
   #plain(method: string, params: JsonObject, { principal, tell, signal }: ModernExchange): Promise<Answer> {
@@ -149,7 +150,7 @@ export class ModernServer {
     const filter = params['notifications'];
     if (!isObject(filter)) return { error: { code: rpcCode.invalidParams, message: "'notifications' must be an object" } };
     await this.#subscriptions.listen(id, principal, filter as Filter, tell, signal);
-    return { result: { resultType: 'complete', _meta: { [meta.serverInfo]: this.#describe().serverInfo, [meta.subscriptionId]: id } } };
+    return { result: { resultType: 'complete', _meta: { [meta.serverInfo]: this.#serverInfo, [meta.subscriptionId]: id } } };
   }
 }
 

@@ -23,12 +23,18 @@ export class StdioEndpoint {
   readonly #modern: ModernServer;
   readonly #running = new Map<RequestId, AbortController>();
   readonly #principal: Principal;
-  readonly #describe: () => GatewayDescription;
+  readonly #describe: (principal: Principal) => GatewayDescription;
   readonly #output: Writable;
   #session: LegacySession | undefined;
   #input: Readable | undefined;
 
-  constructor(router: Router, modern: ModernServer, principal: Principal, describe: () => GatewayDescription, output: Writable) {
+  constructor(
+    router: Router,
+    modern: ModernServer,
+    principal: Principal,
+    describe: (principal: Principal) => GatewayDescription,
+    output: Writable,
+  ) {
     this.#router = router;
     this.#modern = modern;
     this.#principal = principal;
@@ -90,11 +96,7 @@ export class StdioEndpoint {
   #begin({ id, params = {} }: RpcRequest): void {
     this.#session = new LegacySession(this.#principal, this.#router, params);
     this.#session.listener = { tell: (message) => this.#write(message), end: () => {} };
-    const welcome = this.#session.welcome(this.#describe());
-    welcome.then(
-      (answer) => this.#write(respond(id, answer)),
-      () => this.#write(respond(id, { error: { code: rpcCode.internalError, message: 'the gateway failed; its log has the reason' } })),
-    );
+    this.#write(respond(id, this.#session.welcome(this.#describe(this.#principal))));
   }
 
   async #request(request: RpcRequest): Promise<void> {
