@@ -12,7 +12,6 @@ import { connector } from './connector.ts';
 import { Listeners } from './events.ts';
 import { Gateway } from './gateway.ts';
 import type { GatewayConfig, ServerConfig } from './gateway-config.ts';
-import { SignInRequiredError } from './oauth/sign-in-required.ts';
 import { SignIns, signInEvents } from './oauth/sign-ins.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
@@ -20,7 +19,7 @@ import { repeatableTools } from './repeatable.ts';
 import type { ServerEntry } from './servers.ts';
 import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
-import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
+import { CallerRefusedError, certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
 import { version } from './version.ts';
 
 type Config = CheckedConfig['config'];
@@ -96,7 +95,7 @@ function parts(checked: CheckedConfig) {
   if (config.allowedHosts?.includes('*') && (config.tokens ?? []).length === 0) {
     problems.push({ path: ['allowedHosts'], message: "'*' needs tokens: without them the host name is what keeps web pages out" });
   }
-  const signIns = new SignIns(config.publicUrl && new URL(config.publicUrl).origin, signInEvents(events));
+  const signIns = new SignIns(config.publicUrl && new URL(config.publicUrl).origin, signInEvents(events), () => performance.now());
   const servers = serverEntries(config, events, signIns, problems);
   const limiter = rateLimiter(config, problems);
   const tracker = costTracker(config, problems);
@@ -152,7 +151,7 @@ function serverGuard(name: string, server: ServerConfig, events: Listeners): Ser
   const total = timeout({ totalMs: server.totalTimeoutMs ?? defaults.totalTimeoutMs });
   const attempt = timeout({ totalMs: server.timeoutMs ?? defaults.timeoutMs });
   const again = (mayBeMade: (error: unknown) => boolean) => {
-    const retryIf = (error: unknown) => !isRefusal(error) && !(error instanceof SignInRequiredError) && mayBeMade(error);
+    const retryIf = (error: unknown) => !isRefusal(error) && !(error instanceof CallerRefusedError) && mayBeMade(error);
     return retry({ maxAttempts, initialDelayMs, maxDelayMs, retryIf });
   };
   const guard = (mayBeMade: (error: unknown) => boolean): Guard => {
@@ -179,7 +178,7 @@ function serverGuard(name: string, server: ServerConfig, events: Listeners): Ser
 const health: Classifier = {
   value: (answer) => (isObjectWithError(answer) && serverFault(answer.error.code) ? 'failure' : 'success'),
   error: (error) => {
-    if (error instanceof SignInRequiredError) return 'ignore';
+    if (error instanceof CallerRefusedError) return 'ignore';
     const hint = error instanceof UpstreamError ? error.retryAfterMs : undefined;
     return hint === undefined ? 'failure' : { throttledMs: hint };
   },

@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { Access, type AccessOptions } from './access.ts';
+import { Access, type AccessOptions, isLoopback } from './access.ts';
 import { Audiences } from './audiences.ts';
 import { type Answer, type ClientSide, isFor, type Owner, type Principal } from './call.ts';
 import { dispatch } from './dispatch.ts';
@@ -99,7 +99,7 @@ export class Gateway {
       metrics: new Metrics(events, () => this.#legacy.sessions),
       summary: new CallSummary(events),
       open: this.open,
-      ...(parts.signIns && { signIns: parts.signIns }),
+      ...(personal && parts.signIns && { signIns: parts.signIns }),
       fault,
     });
     this.fetch = webHandler(this.handle);
@@ -115,10 +115,10 @@ export class Gateway {
     return this.#parts.signIns?.publicUrl === undefined && this.#parts.servers.some(({ personal }) => personal === true);
   }
 
-  /** Where browsers reach it, unless the configuration says so. @internal */
+  /** Where browsers reach it, unless the configuration says so; what listens to other machines too has no address that fits all. @internal */
   listensAt(origin: string): void {
     const { signIns } = this.#parts;
-    if (signIns !== undefined) signIns.publicUrl ??= origin;
+    if (signIns !== undefined && isLoopback(new URL(origin).hostname)) signIns.publicUrl ??= origin;
   }
 
   /** Connects to every server on behalf of every known tenant; resolves when each has answered or the time for a list is over. */
@@ -166,9 +166,9 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
-    this.#parts.signIns?.close();
     this.#modern.close();
     await this.#audiences.close(); // first, so that calls that are under way are answered
+    this.#parts.signIns?.close();
     this.#legacy.close();
     this.#modernHttp.close();
     for (const endpoint of this.#stdio) endpoint.close();
