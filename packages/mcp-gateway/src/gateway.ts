@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { Access, type AccessOptions, isLoopback } from './access.ts';
 import { Audiences } from './audiences.ts';
 import { type Answer, type ClientSide, isFor, type Owner, type Principal } from './call.ts';
@@ -9,7 +10,7 @@ import type { JsonObject, RpcNotification } from './json-rpc.ts';
 import { Metrics } from './metrics.ts';
 import type { SignIns } from './oauth/sign-ins.ts';
 import { ParkedConversations } from './parked.ts';
-import { pipeline, type Stage } from './pipeline.ts';
+import { type Next, pipeline, type Stage } from './pipeline.ts';
 import { Router } from './router.ts';
 import { digestOf, StateSeal } from './sealed-state.ts';
 import { type Audience, type ServerEntry, Servers, type ServersListener, type ServerTimes } from './servers.ts';
@@ -58,6 +59,9 @@ export interface WaitingBounds {
   readonly most: number;
 }
 
+/** How long the answers to calls that are called off may take, in ms. */
+const answersMs = 500;
+
 /** Many MCP servers as one. */
 export class Gateway {
   readonly #parts: GatewayParts;
@@ -68,6 +72,7 @@ export class Gateway {
   readonly #modernHttp: ModernHttp;
   readonly #audiences: Audiences;
   readonly #stdio = new Set<StdioEndpoint>();
+  readonly #calls = new Set<Promise<Answer>>();
   #closed: Promise<void> | undefined;
 
   /** Answers a web-standard `Request`: mount it in any server that speaks them. */
@@ -85,7 +90,7 @@ export class Gateway {
     const innermost = dispatch((call) => find(call.principal, call.client.capabilities), {
       fellBack: ({ server, name, traceId }, fallback) => events.emit('fallback', { server, fallback, name, traceId }),
     });
-    const call = pipeline([observeStage(events, now), ...parts.stages], innermost);
+    const call = this.#counted(pipeline([observeStage(events, now), ...parts.stages], innermost));
     this.#access = new Access(parts.access);
     this.#router = new Router(find, (servers) => servers.watch(this.#watched(servers.audience)), call, fault);
     const describe = () => this.#description();
@@ -168,11 +173,33 @@ export class Gateway {
   async #close(): Promise<void> {
     this.#modern.close();
     await this.#audiences.close(); // first, so that calls that are under way are answered
+    await this.#answered();
     this.#parts.signIns?.close();
     this.#legacy.close();
     this.#modernHttp.close();
     for (const endpoint of this.#stdio) endpoint.close();
     await this.#parts.onClose();
+  }
+
+  #counted(next: Next): Next {
+    return async (call) => {
+      const answer = next(call);
+      this.#calls.add(answer);
+      try {
+        return await answer;
+      } finally {
+        this.#calls.delete(answer);
+      }
+    };
+  }
+
+  /** The calls that have been called off are on their way to the ledger and their clients; a stage that does not let go is left. */
+  async #answered(): Promise<void> {
+    const enough = new AbortController();
+    const late = pause(answersMs, undefined, { signal: enough.signal }).catch(() => {});
+    await Promise.race([Promise.allSettled(this.#calls), late]);
+    enough.abort();
+    await turn();
   }
 
   #serversOf(audience: Audience, shared: Servers | undefined): Servers {

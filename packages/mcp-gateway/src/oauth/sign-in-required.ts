@@ -58,6 +58,7 @@ async function goThrough({ server, pending: find }: SignInRequiredError, client:
   const message = `'${server}' wants you to sign in.`;
   const question = { method: 'elicitation/create', params: { mode: 'url', message, url, elicitationId } };
   const answer = await orAborted(client.ask(question), signal);
+  if (find() === undefined) return; // it has been done in another window, whatever became of this one
   if ('error' in answer || answer.result['action'] !== 'accept') throw refused(server, 'wants a sign-in, which was declined', pending);
   try {
     await pending.done(signal);
