@@ -71,7 +71,9 @@ export function outboundFetch({ internal: reachesInternal, signal }: Reach, { ms
     const end = AbortSignal.any([signal, request.signal, AbortSignal.timeout(ms)]);
     const response = await send(url, request, { body, lookup, signal: end });
     const headers = Object.entries(response.headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
-    const answer = await read(response, bytes);
+    const answer = await read(response, bytes).catch((error: unknown) => {
+      throw end.aborted ? end.reason : error;
+    });
     const status = response.statusCode ?? 502;
     return new Response([204, 205, 304].includes(status) ? null : answer, { status, headers: headers as [string, string][] });
   };

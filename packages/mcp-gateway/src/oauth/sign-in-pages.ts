@@ -67,9 +67,12 @@ function consent(signIns: SignIns, id: string, credential: Credential, reply: Ht
 
 /** Whether the page was seen in this browser: no other site can know what it holds. */
 async function isConfirmed(signIns: SignIns, id: string, request: HttpRequest): Promise<boolean> {
+  const site = request.header('sec-fetch-site');
+  // another port of this machine can set cookies for all of them; browsers say that it is another origin
+  if (site !== undefined && site !== 'same-origin') return false;
   const form = new URLSearchParams(await request.body(mostForm).catch(() => '')); // what is too large is no form of ours
   const cookie = cookieOf(request, signIns, consentCookie(id));
-  return cookie !== undefined && same(form.get('token') ?? '', cookie);
+  return cookie !== undefined && cookie !== '' && same(form.get('token') ?? '', cookie);
 }
 
 async function finish(signIns: SignIns, request: HttpRequest, reply: HttpReply): Promise<void> {
