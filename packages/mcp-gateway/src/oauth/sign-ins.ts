@@ -87,7 +87,7 @@ export class SignIns implements SignInDesk {
   pending(credential: Credential): PendingSignIn | undefined {
     if (credential.signedIn) return undefined;
     const ticket = this.#byCredential.get(credential) ?? this.#issue(credential);
-    ticket.timer.refresh();
+    if (ticket.ended === undefined) ticket.timer.refresh();
     return {
       url: this.publicUrl && `${this.publicUrl}/oauth/start/${ticket.id}`,
       done: (signal) => wait(ticket, signal),
