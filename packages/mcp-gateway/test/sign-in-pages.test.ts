@@ -159,6 +159,14 @@ describe('the way back', () => {
     expect(failures(world)).toEqual([]);
   });
 
+  test('that is taken twice at once is taken once', async () => {
+    const world = await linked();
+    const { back, cookie } = await gone(world);
+    const replies = await Promise.all([1, 2].map(() => exchange(back.href, { headers: { cookie } })));
+    expect(replies.map(({ status }) => status).sort()).toEqual([200, 400]);
+    expect(world.server.at('/token')).toHaveLength(1);
+  });
+
   test('of an earlier window is over when a later one begins', async () => {
     const world = await linked();
     const first = await gone(world);

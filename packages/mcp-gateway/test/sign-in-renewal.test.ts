@@ -187,6 +187,18 @@ test('closing the gateway ends a call that waits for a person, while it is asked
   answer('accept');
 });
 
+test('taking leave of a server renews nothing and asks nobody', async () => {
+  const world = await signInWorld();
+  await signedIn(world);
+  world.server.endAccess();
+  const told = world.news.filter(([name]) => name === 'sign-in').length;
+  await world.served.gateway.close();
+  const farewells = world.server.at('/mcp').filter(({ method }) => method === 'DELETE');
+  expect(farewells.map((request) => world.server.accountOf(request))).toContain('ann');
+  expect(world.server.tokenRequests('refresh_token')).toEqual([]);
+  expect(world.news.filter(([name]) => name === 'sign-in')).toHaveLength(told);
+});
+
 test('a server that moves its callers elsewhere takes no token with them', async () => {
   const elsewhere = await signInWorld();
   let moves = false;

@@ -22,6 +22,9 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+/** Whether private addresses were reached for. */
+const reached: boolean[] = [];
+
 /** Answers of an authorization server, token requests by `token`. */
 function answers(token: (form: URLSearchParams) => Promise<object> | object): OAuthServer['fetch'] {
   const metadata = {
@@ -31,11 +34,13 @@ function answers(token: (form: URLSearchParams) => Promise<object> | object): OA
     response_types_supported: ['code'],
     code_challenge_methods_supported: ['S256'],
   };
-  return () => async (input, init) => {
-    const { pathname } = new URL(String(input));
-    if (pathname === '/token') return Response.json(await token(new URLSearchParams(String(init?.body))));
-    return Response.json(pathname.includes('protected-resource') ? { resource: url.href, authorization_servers: [as] } : metadata);
-  };
+  return ({ internal }) =>
+    async (input, init) => {
+      reached.push(internal);
+      const { pathname } = new URL(String(input));
+      if (pathname === '/token') return Response.json(await token(new URLSearchParams(String(init?.body))));
+      return Response.json(pathname.includes('protected-resource') ? { resource: url.href, authorization_servers: [as] } : metadata);
+    };
 }
 
 /** The sign-ins of a gateway, and credentials that go through them without a network. */
@@ -248,6 +253,23 @@ describe('a credential', () => {
     end(() => ({ error: 'invalid_grant' }));
     await expect(refused).rejects.toBeInstanceOf(SignInRequiredError);
     await expect(ann.refused('Bearer first', challenge)).rejects.toBeInstanceOf(SignInRequiredError);
+  });
+
+  test.each<[string | undefined, boolean]>([
+    ['203.0.113.1', false],
+    ['::ffff:203.0.113.1', false],
+    [undefined, false],
+    ['127.0.0.1', true],
+    ['::ffff:10.0.0.1', true],
+    ['fd00::1', true],
+  ])('reaches for private addresses only where it was refused by one: %s', async (from, internal) => {
+    const { credentialOf, go } = desk();
+    const ann = credentialOf('ann');
+    reached.length = 0;
+    await expect(ann.refused(undefined, { ...challenge, from })).rejects.toBeInstanceOf(SignInRequiredError);
+    await go(ann);
+    expect(reached.length).toBeGreaterThan(2);
+    expect(new Set(reached)).toEqual(new Set([internal]));
   });
 
   test('which could not be sent is none', async () => {
