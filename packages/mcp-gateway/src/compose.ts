@@ -11,7 +11,6 @@ import { Listeners } from './events.ts';
 import { Gateway } from './gateway.ts';
 import type { GatewayConfig, ServerOptions } from './gateway-config.ts';
 import type { Success } from './json-rpc.ts';
-import { SignInRequiredError } from './oauth/sign-in-required.ts';
 import { SignIns, signInEvents } from './oauth/sign-ins.ts';
 import type { Plugin } from './plugin.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
@@ -20,7 +19,7 @@ import { type MakeGuard, pluginEntries, serverEntries } from './server-entries.t
 import { argumentsStage } from './stages/arguments.ts';
 import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
-import { certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
+import { CallerRefusedError, certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
 import { version } from './version.ts';
 import { VirtualServer } from './virtual-server.ts';
 
@@ -119,7 +118,7 @@ function parts(checked: CheckedConfig, plugins: readonly Plugin[] = []) {
     if (virtualServer === undefined || Object.hasOwn(config.virtualServers ?? {}, virtualServer)) return;
     problems.push({ path: ['tokens', index, 'virtualServer'], message: `there is no virtual server '${virtualServer}'` });
   });
-  const signIns = new SignIns(config.publicUrl && new URL(config.publicUrl).origin, signInEvents(events));
+  const signIns = new SignIns(config.publicUrl && new URL(config.publicUrl).origin, signInEvents(events), now);
   const guard: MakeGuard = (name, options, own) => serverGuard(events, name, options, own);
   const entries = serverEntries(config, { guard, signIns, problems });
   const servers = [...entries, ...pluginEntries(plugins, Object.keys(config.mcpServers), guard, now)];
@@ -143,7 +142,7 @@ function serverGuard(events: Listeners, name: string, server: ServerOptions, own
   const total = timeout({ totalMs: server.totalTimeoutMs ?? defaults.totalTimeoutMs });
   const attempt = timeout({ totalMs: server.timeoutMs ?? defaults.timeoutMs });
   const again = (mayBeMade: (error: unknown) => boolean) => {
-    const retryIf = (error: unknown) => !isRefusal(error) && !(error instanceof SignInRequiredError) && mayBeMade(error);
+    const retryIf = (error: unknown) => !isRefusal(error) && !(error instanceof CallerRefusedError) && mayBeMade(error);
     return retry({ maxAttempts, initialDelayMs, maxDelayMs, retryIf });
   };
   const guard = (mayBeMade: (error: unknown) => boolean): Guard => {
@@ -174,7 +173,7 @@ function serverGuard(events: Listeners, name: string, server: ServerOptions, own
 const health: Classifier = {
   value: (answer) => (isObjectWithError(answer) && serverFault(answer.error.code) ? 'failure' : 'success'),
   error: (error) => {
-    if (error instanceof SignInRequiredError) return 'ignore';
+    if (error instanceof CallerRefusedError) return 'ignore';
     const hint = error instanceof UpstreamError ? error.retryAfterMs : undefined;
     return hint === undefined ? 'failure' : { throttledMs: hint };
   },

@@ -49,7 +49,10 @@ const oauth = z
     clientId: text.optional(),
     clientSecret: text.optional(),
     issuer: secureUrl.optional(),
-    clientMetadataUrl: secureUrl.optional(),
+    clientMetadataUrl: z
+      .url({ protocol: /^https$/, error: 'expected an https address' })
+      .refine(hasPath, 'expected an address with a path')
+      .optional(),
     scopes: z.array(text.regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'expected one scope without spaces')).optional(),
   })
   .refine(({ clientId, issuer }) => clientId === undefined || issuer !== undefined, {
@@ -71,14 +74,20 @@ const stdioServer = z.strictObject({
   ...editorOnly,
 });
 
-const httpServer = z.strictObject({
-  type: z.enum(['http', 'streamable-http', 'streamableHttp']).optional(),
-  url: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }),
-  headers: texts.optional(),
-  oauth: oauth.optional(),
-  ...resilience,
-  ...editorOnly,
-});
+const httpServer = z
+  .strictObject({
+    type: z.enum(['http', 'streamable-http', 'streamableHttp']).optional(),
+    url: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }),
+    headers: texts.optional(),
+    oauth: oauth.optional(),
+    ...resilience,
+    ...editorOnly,
+  })
+  .superRefine(({ headers = {}, oauth: signsIn }, { addIssue }) => {
+    const name = Object.keys(headers).find((header) => header.toLowerCase() === 'authorization');
+    if (signsIn === undefined || name === undefined) return;
+    addIssue({ code: 'custom', path: ['headers', name], message: "expected none beside oauth: what is sent is each user's own" });
+  });
 
 const scope = z.strictObject({ tenant: text.optional(), user: text.optional(), tool: text.optional() });
 
@@ -143,6 +152,10 @@ export const configSchema = z.strictObject({
   connectTimeoutMs: ms.optional(),
   maxSessions: z.number().int().min(1).max(1_000_000).optional(),
 });
+
+function hasPath(address: string): boolean {
+  return !URL.canParse(address) || new URL(address).pathname !== '/';
+}
 
 function isSecure(address: string): boolean {
   if (!URL.canParse(address)) return true; // said already

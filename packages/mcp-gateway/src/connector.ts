@@ -38,11 +38,11 @@ export function connector(name: string, server: ServerConfig, signIns: SignIns):
 /** One credential a user, however many conversations he has with the server. */
 function credentials(name: string, { url, oauth = {} }: HttpServerConfig, signIns: SignIns): (audience: Audience) => Credential {
   const address = new URL(url);
-  const server: OAuthServer = { name, url: address, config: oauth, registrations: new Map(), fetch: outboundFetch(address) };
+  const server: OAuthServer = { name, url: address, config: oauth, registrations: new Map(), fetch: outboundFetch };
   const known = new Map<string, Credential>();
   return ({ tenant, user }) => {
     const key = JSON.stringify([tenant, user]);
-    const credential = known.get(key) ?? new Credential(server, { tenant, user }, (own) => signIns.pending(own));
+    const credential = known.get(key) ?? new Credential(server, { tenant, user }, signIns);
     known.set(key, credential);
     return credential;
   };

@@ -1,5 +1,5 @@
 import type { Answer, Call, ClientSide } from './call.ts';
-import { signedIn } from './oauth/sign-in-required.ts';
+import { SignInRequiredError, signedIn } from './oauth/sign-in-required.ts';
 import type { Next } from './pipeline.ts';
 import type { GuardContext } from './ports.ts';
 import { RefusedError, toRefusal } from './refusal.ts';
@@ -61,6 +61,7 @@ class Attempts {
         });
       } catch (error) {
         this.#perhapsCarriedOut ||= !certainlyNotCarriedOut(error);
+        if (error instanceof SignInRequiredError) this.#begun = false; // whatever the sign-in comes to, nothing has been done
         throw error;
       }
     };

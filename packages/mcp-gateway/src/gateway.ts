@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream';
-import { Access, type AccessOptions } from './access.ts';
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
+import { Access, type AccessOptions, isLoopback } from './access.ts';
 import { Audiences } from './audiences.ts';
 import { type Answer, type ClientSide, isFor, type Owner, type Principal } from './call.ts';
 import { dispatch } from './dispatch.ts';
@@ -9,7 +10,7 @@ import type { JsonObject, RpcNotification } from './json-rpc.ts';
 import { Metrics } from './metrics.ts';
 import type { SignIns } from './oauth/sign-ins.ts';
 import { ParkedConversations } from './parked.ts';
-import { pipeline, type Stage } from './pipeline.ts';
+import { type Next, pipeline, type Stage } from './pipeline.ts';
 import { Router } from './router.ts';
 import { digestOf, StateSeal } from './sealed-state.ts';
 import { type Audience, type ServerEntry, Servers, type ServersListener, type ServerTimes } from './servers.ts';
@@ -61,6 +62,9 @@ export interface WaitingBounds {
   readonly most: number;
 }
 
+/** How long the answers to calls that are called off may take, in ms. */
+const answersMs = 500;
+
 /** Many MCP servers as one. */
 export class Gateway {
   readonly #parts: GatewayParts;
@@ -72,6 +76,7 @@ export class Gateway {
   readonly #modernHttp: ModernHttp;
   readonly #audiences: Audiences;
   readonly #stdio = new Set<StdioEndpoint>();
+  readonly #calls = new Set<Promise<Answer>>();
   #closed: Promise<void> | undefined;
 
   /** Answers a web-standard `Request`: mount it in any server that speaks them. */
@@ -90,7 +95,7 @@ export class Gateway {
     const innermost = dispatch((call) => find(call.principal, call.client.capabilities), {
       fellBack: ({ server, name, traceId }, fallback) => events.emit('fallback', { server, fallback, name, traceId }),
     });
-    const call = pipeline([observeStage(events, now), ...parts.stages], innermost);
+    const call = this.#counted(pipeline([observeStage(events, now), ...parts.stages], innermost));
     this.#access = new Access(parts.access);
     this.#router = new Router(find, virtualServers, (servers) => servers.watch(this.#watched(servers.audience)), call, fault);
     const describe = (principal: Principal) => this.#description(principal);
@@ -109,7 +114,7 @@ export class Gateway {
       metrics: new Metrics(events, () => this.#legacy.sessions),
       summary: new CallSummary(events),
       open: this.open,
-      ...(parts.signIns && { signIns: parts.signIns }),
+      ...(personal && parts.signIns && { signIns: parts.signIns }),
       fault,
     });
     this.fetch = webHandler(this.handle);
@@ -125,10 +130,10 @@ export class Gateway {
     return this.#parts.signIns?.publicUrl === undefined && this.#parts.servers.some(({ personal }) => personal === true);
   }
 
-  /** Where browsers reach it, unless the configuration says so. @internal */
+  /** Where browsers reach it, unless the configuration says so; what listens to other machines too has no address that fits all. @internal */
   listensAt(origin: string): void {
     const { signIns } = this.#parts;
-    if (signIns !== undefined) signIns.publicUrl ??= origin;
+    if (signIns !== undefined && isLoopback(new URL(origin).hostname)) signIns.publicUrl ??= origin;
   }
 
   /** Connects to every server on behalf of every known tenant; resolves when each has answered or the time for a list is over. */
@@ -183,13 +188,35 @@ export class Gateway {
   }
 
   async #close(): Promise<void> {
-    this.#parts.signIns?.close();
     this.#modern.close();
     await this.#audiences.close(); // first, so that calls that are under way are answered
+    await this.#answered();
+    this.#parts.signIns?.close();
     this.#legacy.close();
     this.#modernHttp.close();
     for (const endpoint of this.#stdio) endpoint.close();
     await this.#parts.onClose();
+  }
+
+  #counted(next: Next): Next {
+    return async (call) => {
+      const answer = next(call);
+      this.#calls.add(answer);
+      try {
+        return await answer;
+      } finally {
+        this.#calls.delete(answer);
+      }
+    };
+  }
+
+  /** The calls that have been called off are on their way to the ledger and their clients; a stage that does not let go is left. */
+  async #answered(): Promise<void> {
+    const enough = new AbortController();
+    const late = pause(answersMs, undefined, { signal: enough.signal }).catch(() => {});
+    await Promise.race([Promise.allSettled(this.#calls), late]);
+    enough.abort();
+    await turn();
   }
 
   #serversOf(audience: Audience, shared: Servers | undefined): Servers {

@@ -191,8 +191,9 @@ export class Servers {
 
   /** Ends all calls and conversations of this audience. */
   async close(): Promise<void> {
-    this.#closing.abort(new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' }));
-    for (const running of this.#running) running.abort(this.#closing.signal.reason);
+    this.#closing.abort(closing());
+    // an error of its own for each: what is noted of one call's is not so of the others
+    for (const running of this.#running) running.abort(closing());
     const own = [...this.#lanes].filter(([name, lane]) => this.#shared?.upstream(name) !== lane.upstream);
     await Promise.all([...own.map(([, { upstream }]) => upstream), ...this.#fallbacks.values()].map((upstream) => upstream.close()));
   }
@@ -223,7 +224,9 @@ export class Servers {
     const { name, offers = () => true } = lane.entry;
     const loaded = await loadCatalog(name, connection, signal, before);
     const catalog = { ...loaded, tools: loaded.tools.filter((tool) => offers(tool['name'] as string)) };
-    lane.provisional = connection.provisional === true;
+    const provisional = connection.provisional === true;
+    if (provisional && before !== undefined && !lane.provisional) return; // what is known is more than what stands in for it
+    lane.provisional = provisional;
     if (before !== undefined && JSON.stringify(before) === JSON.stringify(catalog)) return;
     lane.catalog = catalog;
     if (before !== undefined) this.#listener.catalogChanged();
@@ -256,6 +259,10 @@ export class Servers {
       bystander: () => this.#listener.bystander(),
     };
   }
+}
+
+function closing(): RefusedError {
+  return new RefusedError({ code: 'ERR_CLOSED', message: 'the gateway is closing' });
 }
 
 async function within(ms: number, work: Promise<unknown>): Promise<void> {

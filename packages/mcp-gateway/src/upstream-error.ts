@@ -47,6 +47,13 @@ export class SessionExpiredError extends UpstreamError {
   }
 }
 
+/** The server takes no calls of this caller, whatever it does for others; the call was not carried out. */
+export class CallerRefusedError extends UpstreamError {
+  constructor(server: string, problem: string, status: number, detail = '') {
+    super(server, problem, { carriedOut: 'no', status, detail });
+  }
+}
+
 /** Nobody takes calls there; the call was not sent. */
 export class UnreachableError extends UpstreamError {
   constructor(server: string, problem: string, cause?: unknown) {

@@ -157,7 +157,8 @@ function beforeAnyCall(server: string, error: unknown): unknown {
   return new UpstreamError(server, problem, { carriedOut: 'no', code, retryAfterMs, detail, cause: error });
 }
 
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+/** The promise's outcome, or the signal's reason if that comes first. */
+export function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);

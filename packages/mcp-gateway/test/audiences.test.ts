@@ -192,6 +192,18 @@ describe('conversations of users', () => {
   });
 });
 
+test('calls that are ended together have an error each: what is noted of one is not true of the others', async () => {
+  const known = world(() => new ScriptedPipe('stdio', legacy));
+  const servers = known.audiences.tenant('a');
+  const aborted = (signal: AbortSignal) =>
+    new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const outcomes = Promise.allSettled([1, 2].map(() => servers.untilClosed(never(), aborted)));
+  await known.audiences.close();
+  const reasons = (await outcomes).map((outcome) => (outcome as PromiseRejectedResult).reason);
+  expect(reasons).toMatchObject([{ code: 'ERR_CLOSED' }, { code: 'ERR_CLOSED' }]);
+  expect(reasons[0]).not.toBe(reasons[1]);
+});
+
 describe('questions of a real server to two users of one tenant', () => {
   test.each(['legacy', 'modern'] as const)('reach nobody but the user whose call it is (%s)', async (era) => {
     const { url } = keep(await startHttpFixture(era));

@@ -223,6 +223,65 @@ describe('every mistake is told with its place', () => {
   });
 });
 
+describe('what a sign-in cannot go by is told with its place', () => {
+  const isNot = 'expected https, or http on this machine';
+  test.each<[string, object, string]>([
+    ['a member that is none', { clientID: 'x' }, "/clientID unknown option 'clientID'"],
+    ['something else than an object', true as never, ' expected object'],
+    [
+      'a client of no authorization server',
+      { clientId: 'x' },
+      '/issuer expected the authorization server that clientId is registered with',
+    ],
+    ['a secret of no client', { clientSecret: 'x' }, '/clientId expected what clientSecret belongs to'],
+    ['an empty client', { clientId: '', issuer: 'https://as.example' }, '/clientId too small'],
+    ['an issuer on plain http', { clientId: 'x', issuer: 'http://as.example' }, `/issuer ${isNot}`],
+    ['an issuer that is no address', { clientId: 'x', issuer: 'as.example' }, '/issuer expected an http or https address'],
+    ['a document on plain http', { clientMetadataUrl: 'http://127.0.0.1/client.json' }, '/clientMetadataUrl expected an https address'],
+    ['a document without a path', { clientMetadataUrl: 'https://gate.example' }, '/clientMetadataUrl expected an address with a path'],
+    ['two scopes in one', { scopes: ['a b'] }, '/scopes/0 expected one scope without spaces'],
+    ['scopes in a text', { scopes: 'a b' }, '/scopes expected array'],
+  ])('%s', async (_name, oauth, problem) => {
+    const problems = await problemsOf(JSON.stringify({ mcpServers: { a: { url: 'https://a.example/', oauth } } }));
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(/^1:\d+ /);
+    expect(problems[0]).toContain(` /mcpServers/a/oauth${problem}`);
+  });
+
+  test('a header that would be sent in every user’s name', async () => {
+    const config = (oauth?: object) =>
+      JSON.stringify({ mcpServers: { a: { url: 'https://a.example/', headers: { Authorization: 'Bearer x', 'x-key': 'y' }, oauth } } });
+    expect(await problemsOf(config({}))).toEqual([
+      "1:59 /mcpServers/a/headers/Authorization expected none beside oauth: what is sent is each user's own",
+    ]);
+    await readConfigFile(write(config()), {});
+  });
+
+  test('a program has nobody to sign in to', async () => {
+    expect(await problemsOf('{ "mcpServers": { "a": { "command": "node", "oauth": {} } } }')).toEqual([
+      "1:45 /mcpServers/a/oauth unknown option 'oauth'",
+    ]);
+  });
+
+  test.each([
+    ['http://gate.example', isNot],
+    ['https://gate.example/path', 'expected an address without a path'],
+    ['gate.example', 'expected an http or https address'],
+    ['ftp://127.0.0.1', 'expected an http or https address'],
+  ])('publicUrl %s', async (publicUrl, problem) => {
+    const [only, ...others] = await problemsOf(JSON.stringify({ mcpServers: {}, publicUrl }));
+    expect(only).toBe(`1:18 /publicUrl ${problem}`);
+    expect(others).toEqual([]);
+  });
+
+  test.each(['https://gate.example', 'https://gate.example:8443/', 'http://127.0.0.1:7300', 'http://[::1]:7300', 'http://localhost'])(
+    'publicUrl %s is taken',
+    async (publicUrl) => {
+      expect((await readConfigFile(write(JSON.stringify({ mcpServers: {}, publicUrl })), {})).config.publicUrl).toBe(publicUrl);
+    },
+  );
+});
+
 describe('what the machine and the packages cannot use', () => {
   const create = async (file: string): Promise<void> => {
     const gateway = await createGateway(file);

@@ -23,48 +23,60 @@ for (const [network, prefix] of [
 ] as const)
   internal.addSubnet(network, prefix, 'ipv4');
 for (const [network, prefix] of [
-  ['::', 127],
+  // those that hold an IPv4 address are reached by way of a gateway, which may reach what is inside
+  ['::', 96],
+  ['::ffff:0:0:0', 96],
   ['64:ff9b::', 96],
+  ['64:ff9b:1::', 48],
+  ['2001::', 32],
+  ['2002::', 16],
   ['fc00::', 7],
   ['fe80::', 10],
+  ['fec0::', 10],
   ['ff00::', 8],
 ] as const)
   internal.addSubnet(network, prefix, 'ipv6');
 
 /** Whether an IP address belongs to this machine or a private network. */
 export function isInternal(address: string): boolean {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined) return isInternal(mapped);
-  return internal.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  const [plain = ''] = address.split('%'); // an address of one link may say which
+  return internal.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
 }
+
+/** What is reached, and for how long. */
+export interface Reach {
+  /** Whether addresses of private networks are. */
+  readonly internal: boolean;
+  /** Ends what is under way. */
+  readonly signal: AbortSignal;
+}
+
+/** Makes a `fetch` for addresses that somebody else has named. */
+export type OutboundFetch = (reach: Reach) => typeof fetch;
 
 /**
  * A `fetch` for the addresses that a server and its authorization server name: https (http on this machine only), bounded in time
- * and size, without redirects. Where the configured server itself is a public host, nothing internal is reached: the address that
- * is checked is the one that is connected to, so that a name cannot change its meaning in between.
+ * and size, without redirects. Where nothing internal is reached the address that is checked is the one that is connected to, so
+ * that a name cannot change its meaning in between.
  */
-export function outboundFetch(server: URL): typeof fetch {
+export function outboundFetch({ internal: reachesInternal, signal }: Reach, { ms, bytes } = bounds): typeof fetch {
   return async (input, init) => {
     const request = new Request(input, init);
     const url = new URL(request.url);
     const host = url.hostname.replace(/^\[|\]$/g, '');
     if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(host)))
       throw new Error(`${url.origin} is not reached: only https is`);
-    const guard = (await isInternalHost(server)) ? undefined : refusesInternal(host);
+    const lookup = reachesInternal ? undefined : refusesInternal(host);
     const body = Buffer.from(await request.arrayBuffer());
-    const response = await send(url, request, body, guard);
+    const end = AbortSignal.any([signal, request.signal, AbortSignal.timeout(ms)]);
+    const response = await send(url, request, { body, lookup, signal: end });
     const headers = Object.entries(response.headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]));
-    const answer = await read(response);
+    const answer = await read(response, bytes).catch((error: unknown) => {
+      throw end.aborted ? end.reason : error;
+    });
     const status = response.statusCode ?? 502;
     return new Response([204, 205, 304].includes(status) ? null : answer, { status, headers: headers as [string, string][] });
   };
-}
-
-async function isInternalHost(server: URL): Promise<boolean> {
-  const host = server.hostname.replace(/^\[|\]$/g, '');
-  if (isIP(host) > 0) return isInternal(host);
-  const addresses = await resolve(host, { all: true });
-  return addresses.every(({ address }) => isInternal(address));
 }
 
 function refusesInternal(host: string): LookupFunction {
@@ -82,28 +94,34 @@ function refusesInternal(host: string): LookupFunction {
   };
 }
 
-function send(url: URL, request: Request, body: Buffer, lookup: LookupFunction | undefined): Promise<IncomingMessage> {
+interface Sending {
+  readonly body: Buffer;
+  readonly lookup: LookupFunction | undefined;
+  readonly signal: AbortSignal;
+}
+
+function send(url: URL, request: Request, { body, lookup, signal }: Sending): Promise<IncomingMessage> {
   const options: RequestOptions = {
     method: request.method,
     headers: { ...Object.fromEntries(request.headers), ...(body.length > 0 && { 'content-length': body.length }) },
     agent: false,
-    signal: AbortSignal.any([AbortSignal.timeout(bounds.ms), request.signal]),
+    signal,
     ...(lookup && { lookup }),
   };
   return new Promise((resolve_, reject) => {
     const outgoing = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, options, resolve_);
-    outgoing.once('error', reject);
+    outgoing.once('error', (error) => reject(signal.aborted ? signal.reason : error));
     outgoing.end(body);
   });
 }
 
-async function read(response: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
+async function read(response: IncomingMessage, most: number): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Buffer[] = [];
   let length = 0;
   for await (const part of response) {
     parts.push(part as Buffer);
     length += (part as Buffer).length;
-    if (length > bounds.bytes) throw new Error(`the answer is larger than ${bounds.bytes} bytes`);
+    if (length > most) throw new Error(`the answer is larger than ${most} bytes`);
   }
   return new Uint8Array(Buffer.concat(parts));
 }

@@ -18,7 +18,7 @@ const mostForm = 10_000;
 export async function signInPages({ signIns, open }: SignInPagesParts, request: HttpRequest, reply: HttpReply): Promise<void> {
   const { method, path } = request;
   const [, id] = /^\/oauth\/start\/([\w-]+)$/.exec(path) ?? [];
-  if (id !== undefined) return start(signIns, id, { open, request }, reply);
+  if (id !== undefined && (method === 'GET' || method === 'POST')) return start(signIns, id, { open, request }, reply);
   if (path === '/oauth/callback' && method === 'GET') return finish(signIns, request, reply);
   const { metadataUrl, callbackUrl } = signIns;
   if (path === '/oauth/client.json' && method === 'GET' && metadataUrl !== undefined)
@@ -34,10 +34,10 @@ async function start(
 ): Promise<void> {
   const credential = signIns.find(id);
   if (credential === undefined) sendPage(reply, 404, 'Link no longer valid', 'This sign-in is over. Call the server again for a new link.');
-  else if (request.method === 'POST' && !(await isConfirmed(signIns, request)))
+  else if (request.method === 'POST' && !(await isConfirmed(signIns, id, request)))
     sendPage(reply, 403, 'Not confirmed', 'Open the link again and confirm on the page that it shows.');
   else if (open || request.method === 'POST') await begin(signIns, id, credential, reply);
-  else consent(signIns, credential, reply);
+  else consent(signIns, id, credential, reply);
 }
 
 async function begin(signIns: SignIns, id: string, credential: Credential, reply: HttpReply): Promise<void> {
@@ -56,20 +56,23 @@ async function begin(signIns: SignIns, id: string, credential: Credential, reply
 }
 
 /** Says for whom the sign-in is, because whoever has made a person open the link gets what he signs in to. */
-function consent(signIns: SignIns, credential: Credential, reply: HttpReply): void {
+function consent(signIns: SignIns, id: string, credential: Credential, reply: HttpReply): void {
   const token = randomBytes(32).toString('base64url');
   const { server, owner } = credential;
   const who = owner.user === undefined ? `tenant '${owner.tenant}'` : `user '${owner.user}' of tenant '${owner.tenant}'`;
   const text = `Tidegate will call '${server.name}' (${server.url.origin}) with your account there, on behalf of ${who}. Go on only if that is you and you have just asked for it. You will be sent back to ${signIns.callbackUrl}.`;
   const form = `<form method="post"><input type="hidden" name="token" value="${token}"><button>Sign in to ${escaped(server.name)}</button></form>`;
-  sendPage(reply, 200, `Sign in to '${server.name}'`, text, { 'set-cookie': cookieFor(signIns, consentCookie, token, 'Strict') }, form);
+  sendPage(reply, 200, `Sign in to '${server.name}'`, text, { 'set-cookie': cookieFor(signIns, consentCookie(id), token, 'Strict') }, form);
 }
 
 /** Whether the page was seen in this browser: no other site can know what it holds. */
-async function isConfirmed(signIns: SignIns, request: HttpRequest): Promise<boolean> {
-  const form = new URLSearchParams(await request.body(mostForm));
-  const cookie = cookieOf(request, signIns, consentCookie);
-  return cookie !== undefined && same(form.get('token') ?? '', cookie);
+async function isConfirmed(signIns: SignIns, id: string, request: HttpRequest): Promise<boolean> {
+  const site = request.header('sec-fetch-site');
+  // another port of this machine can set cookies for all of them; browsers say that it is another origin
+  if (site !== undefined && site !== 'same-origin') return false;
+  const form = new URLSearchParams(await request.body(mostForm).catch(() => '')); // what is too large is no form of ours
+  const cookie = cookieOf(request, signIns, consentCookie(id));
+  return cookie !== undefined && cookie !== '' && same(form.get('token') ?? '', cookie);
 }
 
 async function finish(signIns: SignIns, request: HttpRequest, reply: HttpReply): Promise<void> {
@@ -84,9 +87,11 @@ async function finish(signIns: SignIns, request: HttpRequest, reply: HttpReply):
   sendPage(reply, 200, 'Signed in', `You are signed in to '${credential.server.name}'. You can close this page.`);
 }
 
-const consentCookie = 'tidegate-consent';
+/** One cookie a link and one a run, so that two servers can be signed in to side by side. */
+function consentCookie(id: string): string {
+  return `tidegate-consent-${id.slice(0, 12)}`;
+}
 
-/** One cookie a run, so that two servers can be signed in to side by side. */
 function stateCookie(state: string): string {
   return `tidegate-sign-in-${state.replaceAll(/[^\w-]/g, '').slice(0, 12)}`;
 }

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Answer, ClientSide } from '../call.ts';
 import { isObject } from '../json-rpc.ts';
 import { RefusedError } from '../refusal.ts';
-import { UpstreamError } from '../upstream-error.ts';
+import { orAborted } from '../upstream.ts';
+import { CallerRefusedError } from '../upstream-error.ts';
 
 /** A sign-in that somebody has to go through. */
 export interface PendingSignIn {
@@ -13,14 +14,14 @@ export interface PendingSignIn {
 }
 
 /** The server takes no calls of this caller before he has signed in. */
-export class SignInRequiredError extends UpstreamError {
-  /** What is to be done. */
-  readonly pending: PendingSignIn;
+export class SignInRequiredError extends CallerRefusedError {
+  /** What is to be done, and where, from now on; undefined where it has been done meanwhile. */
+  readonly pending: () => PendingSignIn | undefined;
   /** The answer to the call once that has been done; undefined where it is to be made again. */
   readonly answer: Answer | undefined;
 
-  constructor(server: string, pending: PendingSignIn, answer?: Answer) {
-    super(server, 'wants its caller to sign in', { carriedOut: 'no', status: 401 });
+  constructor(server: string, pending: () => PendingSignIn | undefined, answer?: Answer) {
+    super(server, 'wants its caller to sign in', 401);
     this.pending = pending;
     this.answer = answer;
   }
@@ -36,7 +37,7 @@ export async function signedIn(client: ClientSide, signal: AbortSignal, make: ()
       return await make();
     } catch (error) {
       if (!(error instanceof SignInRequiredError)) throw error;
-      if (signIns === mostSignIns) throw refused(error.server, 'keeps asking for a sign-in', error.pending.url);
+      if (signIns === mostSignIns) throw refused(error.server, 'keeps asking for a sign-in', error.pending());
       await goThrough(error, client, signal);
       if (error.answer !== undefined) return error.answer;
     }
@@ -48,26 +49,31 @@ export function canOpenPages({ capabilities: { elicitation } }: ClientSide): boo
   return isObject(elicitation) && elicitation['url'] !== undefined;
 }
 
-async function goThrough({ server, pending }: SignInRequiredError, client: ClientSide, signal: AbortSignal): Promise<void> {
+async function goThrough({ server, pending: find }: SignInRequiredError, client: ClientSide, signal: AbortSignal): Promise<void> {
+  const pending = find();
+  if (pending === undefined) return;
   const { url } = pending;
-  if (url === undefined || !canOpenPages(client)) throw refused(server, 'wants you to sign in', url);
+  if (url === undefined || !canOpenPages(client)) throw refused(server, 'wants you to sign in', pending);
   const elicitationId = randomUUID();
   const message = `'${server}' wants you to sign in.`;
-  const answer = await client.ask({ method: 'elicitation/create', params: { mode: 'url', message, url, elicitationId } });
-  if ('error' in answer || answer.result['action'] !== 'accept') throw refused(server, 'wants a sign-in, which was declined', url);
+  const question = { method: 'elicitation/create', params: { mode: 'url', message, url, elicitationId } };
+  const answer = await orAborted(client.ask(question), signal);
+  if (find() === undefined) return; // it has been done in another window, whatever became of this one
+  if ('error' in answer || answer.result['action'] !== 'accept') throw refused(server, 'wants a sign-in, which was declined', pending);
   try {
     await pending.done(signal);
   } catch (error) {
     signal.throwIfAborted();
-    throw refused(server, `wants a sign-in, which failed: ${(error as Error).message}`, url);
+    throw refused(server, `wants a sign-in, which failed: ${(error as Error).message}`, find());
   }
   // revision 2026-07-28 has no such notification
   if (!client.modern) client.notify({ jsonrpc: '2.0', method: 'notifications/elicitation/complete', params: { elicitationId } });
 }
 
-function refused(server: string, problem: string, signInUrl: string | undefined): RefusedError {
-  const where =
-    signInUrl === undefined ? 'the gateway needs publicUrl in its configuration for that' : `sign in at ${signInUrl}, then call again`;
+function refused(server: string, problem: string, pending: PendingSignIn | undefined): RefusedError {
+  const signInUrl = pending?.url;
+  const nowhere = pending === undefined ? 'call again' : 'the gateway needs publicUrl in its configuration for that';
+  const where = signInUrl === undefined ? nowhere : `sign in at ${signInUrl}, then call again`;
   return new RefusedError({
     code: 'ERR_SIGN_IN_REQUIRED',
     message: `server '${server}' ${problem}; ${where}`,

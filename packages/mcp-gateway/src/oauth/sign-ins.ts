@@ -1,19 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import type { Listeners } from '../events.ts';
-import type { Credential } from './credential.ts';
+import type { Credential, SignInDesk } from './credential.ts';
 import { sdk } from './sdk.ts';
 import type { SignInFlow } from './sign-in-flow.ts';
 import type { PendingSignIn } from './sign-in-required.ts';
 
-/** How long a person has for a sign-in, in ms, and how many may be open at once. */
-const bounds = { ttlMs: 10 * 60_000, most: 1_000 };
+/**
+ * How long a person has for a sign-in, in ms, how long the gateway may take to talk to authorization servers in between, and how many
+ * may be open at once.
+ */
+const bounds = { ttlMs: 10 * 60_000, talkMs: 30_000, most: 1_000 };
 
 interface Ticket {
   readonly id: string;
   readonly credential: Credential;
   readonly waiting: Set<{ readonly resolve: () => void; readonly reject: (error: Error) => void }>;
   /** The latest run of it: an earlier one, in another window, is over. */
-  run: { readonly state: string; readonly flow: SignInFlow } | undefined;
+  run: { readonly state: string; readonly flow: SignInFlow; readonly begunAt: number } | undefined;
   /** How it ended, once it has. */
   ended: 'done' | Error | undefined;
   readonly timer: NodeJS.Timeout;
@@ -50,16 +53,24 @@ export function signInEvents(events: Listeners): SignInListener {
 }
 
 /** The sign-ins that somebody still has to go through: one for each caller and server, under an address that nobody can guess. */
-export class SignIns {
+export class SignIns implements SignInDesk {
   /** Where browsers reach this gateway, once that is known. */
   publicUrl: string | undefined;
   readonly #listener: SignInListener;
   readonly #tickets = new Map<string, Ticket>();
   readonly #byCredential = new Map<Credential, Ticket>();
+  readonly #closing = new AbortController();
+  readonly #now: () => number;
 
-  constructor(publicUrl: string | undefined, listener: SignInListener) {
+  /** `now`: monotonic ms. */
+  constructor(publicUrl: string | undefined, listener: SignInListener, now: () => number) {
     this.publicUrl = publicUrl;
     this.#listener = listener;
+    this.#now = now;
+  }
+
+  get closing(): AbortSignal {
+    return this.#closing.signal;
   }
 
   /** Where authorization servers send browsers back to. */
@@ -72,9 +83,11 @@ export class SignIns {
     return this.publicUrl?.startsWith('https:') === true ? `${this.publicUrl}/oauth/client.json` : undefined;
   }
 
-  /** The sign-in that this caller has to go through at this server. */
-  pending(credential: Credential): PendingSignIn {
+  /** The sign-in that this caller has to go through at this server; from now on its link is valid for ten minutes. */
+  pending(credential: Credential): PendingSignIn | undefined {
+    if (credential.signedIn) return undefined;
     const ticket = this.#byCredential.get(credential) ?? this.#issue(credential);
+    if (ticket.ended === undefined) ticket.timer.refresh();
     return {
       url: this.publicUrl && `${this.publicUrl}/oauth/start/${ticket.id}`,
       done: (signal) => wait(ticket, signal),
@@ -89,35 +102,56 @@ export class SignIns {
   /** A person begins: asks the server who its authorization server is, and that one for a page. */
   async begin(id: string): Promise<Begun> {
     const ticket = this.#tickets.get(id);
-    if (ticket === undefined) throw new Error('the link is no longer valid');
-    const { config } = ticket.credential.server;
-    const flow = await ticket.credential.begin(this.callbackUrl, config.clientMetadataUrl ?? this.metadataUrl);
-    ticket.run = { state: flow.state(), flow };
+    if (ticket === undefined) throw noLongerValid();
+    const { credential, run } = ticket;
+    run?.flow.forgetRegistration(); // who begins again has not come back: it may be why
+    const clientMetadataUrl = credential.server.config.clientMetadataUrl ?? this.metadataUrl;
+    const flow = await credential.begin(this.callbackUrl, clientMetadataUrl, this.#talk()).catch((error: unknown) => {
+      throw this.#failed(ticket, error);
+    });
+    if (ticket.ended !== undefined) throw noLongerValid();
+    ticket.timer.refresh();
+    ticket.run = { state: flow.state(), flow, begunAt: this.#now() };
     return { authorizationUrl: flow.authorizationUrl, state: flow.state() };
   }
 
   /** A person comes back. Only the browser that began can end it, and only once. */
   async finish({ query, state }: Returned): Promise<Credential> {
     const ticket = [...this.#tickets.values()].find(({ run }) => run !== undefined && run.state === query.get('state'));
-    if (ticket?.run === undefined || state !== ticket.run.state) throw new Error('no sign-in was begun in this browser');
+    if (ticket?.run === undefined || state !== ticket.run.state || this.#now() - ticket.run.begunAt > bounds.ttlMs)
+      throw new Error('no sign-in was begun in this browser, or it is over');
     const { credential, run } = ticket;
     ticket.run = undefined;
     try {
-      await redeem(credential, run.flow, query);
+      await redeem(credential, run.flow, query, this.#talk());
     } catch (error) {
-      for (const { reject } of [...ticket.waiting]) reject(error as Error);
-      this.#listener.failed(credential, (error as Error).message);
-      throw error;
+      throw this.#failed(ticket, error);
     }
-    this.#end(ticket, 'done');
-    for (const { resolve } of [...ticket.waiting]) resolve();
+    for (const done of new Set([ticket, this.#byCredential.get(credential) ?? ticket])) {
+      this.#end(done, 'done');
+      for (const { resolve } of [...done.waiting]) resolve();
+    }
     this.#listener.done(credential);
     return credential;
   }
 
   /** Ends all of them. */
   close(): void {
+    this.#closing.abort(new Error('the gateway is closing'));
     for (const ticket of [...this.#tickets.values()]) this.#expire(ticket, 'the gateway is closing');
+  }
+
+  /** The time for one conversation with an authorization server. */
+  #talk(): AbortSignal {
+    return AbortSignal.any([this.#closing.signal, AbortSignal.timeout(bounds.talkMs)]);
+  }
+
+  /** Ends the waits for a sign-in that has failed; its link may still be tried again. */
+  #failed(ticket: Ticket, cause: unknown): Error {
+    const error = new Error(reasonOf(cause));
+    for (const { reject } of [...ticket.waiting]) reject(error);
+    if (ticket.ended === undefined) this.#listener.failed(ticket.credential, error.message);
+    return error;
   }
 
   #issue(credential: Credential): Ticket {
@@ -125,6 +159,10 @@ export class SignIns {
     const timer = setTimeout(() => this.#expire(ticket, 'it was not gone through in time'), bounds.ttlMs);
     timer.unref();
     const ticket: Ticket = { id, credential, waiting: new Set(), run: undefined, ended: undefined, timer };
+    if (this.#closing.signal.aborted) {
+      this.#end(ticket, this.#closing.signal.reason as Error);
+      return ticket;
+    }
     this.#tickets.set(id, ticket);
     this.#byCredential.set(credential, ticket);
     const [oldest] = this.#tickets.values();
@@ -143,23 +181,40 @@ export class SignIns {
     ticket.ended = how;
     clearTimeout(ticket.timer);
     this.#tickets.delete(ticket.id);
-    this.#byCredential.delete(ticket.credential);
+    if (this.#byCredential.get(ticket.credential) === ticket) this.#byCredential.delete(ticket.credential);
   }
 }
 
 /** An answer's issuer is checked before anything else of it is believed (RFC 9207). */
-async function redeem(credential: Credential, flow: SignInFlow, query: URLSearchParams): Promise<void> {
+async function redeem(credential: Credential, flow: SignInFlow, query: URLSearchParams, signal: AbortSignal): Promise<void> {
   const { validateAuthorizationResponseIssuer } = await sdk();
   const iss = query.get('iss') ?? undefined;
-  validateAuthorizationResponseIssuer({ iss, ...flow.issuer });
+  const { issuer: expectedIssuer, issParameterSupported } = flow;
+  validateAuthorizationResponseIssuer({ iss, expectedIssuer, issParameterSupported });
   const code = query.get('code');
-  if (code === null) throw new Error(`the authorization server refused: ${plain(query.get('error') ?? 'it gave no code')}`);
-  await credential.complete(flow, code, iss);
+  if (code === null) throw new Error(`the authorization server refused: ${query.get('error') ?? 'it gave no code'}`);
+  await credential.complete(flow, code, iss, signal);
 }
 
-/** What may stand in a message: an error code by its own rules (RFC 6749, 4.1.2.1), shortened. */
-function plain(error: string): string {
-  return error.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 100);
+function noLongerValid(): Error {
+  return new Error('the link is no longer valid');
+}
+
+/**
+ * Why a sign-in failed, for logs, pages and clients: of an authorization server's answers only the error code (RFC 6749, 5.2),
+ * because what else it says may repeat what it was sent.
+ */
+function reasonOf(cause: unknown): string {
+  const { name, message, code, status } = cause as Error & { readonly code?: unknown; readonly status?: unknown };
+  if (name === 'OAuthError') return plain(`the authorization server refused: ${code}`);
+  if (name === 'RegistrationRejectedError') return `the authorization server did not register the gateway (HTTP ${status})`;
+  if (name === 'SyntaxError' || name.endsWith('ZodError')) return 'the authorization server gave an answer that cannot be read';
+  return plain(message);
+}
+
+/** What may stand in a message, shortened. */
+function plain(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200);
 }
 
 function wait(ticket: Ticket, signal: AbortSignal): Promise<void> {

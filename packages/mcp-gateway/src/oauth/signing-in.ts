@@ -1,5 +1,7 @@
 import type { Answer } from '../call.ts';
 import type { JsonObject } from '../json-rpc.ts';
+import { orAborted } from '../upstream.ts';
+import { UpstreamError } from '../upstream-error.ts';
 import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from '../wire/connection.ts';
 import type { Credential } from './credential.ts';
 import { canOpenPages, SignInRequiredError } from './sign-in-required.ts';
@@ -25,13 +27,21 @@ export async function connectSigningIn(
   return connection;
 }
 
+/** A conversation that is being opened for all who wait for it. */
+interface Opening {
+  readonly connection: Promise<Connection>;
+  readonly end: AbortController;
+  waiting: number;
+}
+
 class SigningIn implements Connection {
   readonly #credential: Credential;
   readonly #open: Open;
   readonly #listener: ConnectionListener;
   readonly #forget: () => void;
   #inner: Connection | undefined;
-  #opening: Promise<Connection> | undefined;
+  #opening: Opening | undefined;
+  #closed = false;
   #watched: ReadonlySet<string> = new Set();
   /** The last list of tools was the one tool. */
   #standsIn = false;
@@ -40,7 +50,7 @@ class SigningIn implements Connection {
     this.#credential = credential;
     this.#open = open;
     this.#listener = listener;
-    this.#forget = credential.onSignedIn(() => listener.notification({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' }));
+    this.#forget = credential.onSignedIn(() => this.#signedIn());
   }
 
   get description(): ServerDescription {
@@ -91,29 +101,67 @@ class SigningIn implements Connection {
 
   async close(): Promise<void> {
     this.#forget();
-    const inner = this.#inner ?? (await this.#opening?.catch(() => undefined));
-    await inner?.close();
+    this.#closed = true;
+    const opening = this.#opening;
+    this.#end(opening, this.#disconnected());
+    await opening?.connection.catch(() => {}); // its waiters are told
+    await this.#inner?.close();
+  }
+
+  #signedIn(): void {
+    // what the server would not tell anybody before it tells now
+    this.#inner?.watch(this.#watched).catch(() => {});
+    this.#listener.notification({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' });
   }
 
   /** A client that cannot be sent to a page is given its address. */
   #ask({ client }: RequestOptions): Answer {
     const { name } = this.#credential.server;
     if (this.#credential.signedIn) return text(`You are signed in to '${name}'; it has not given its tools yet.`);
-    const required = this.#credential.required();
-    const { url } = required.pending;
-    if (url === undefined || (client !== undefined && canOpenPages(client)))
-      throw new SignInRequiredError(name, required.pending, text(`Signed in to '${name}'. Its tools are there now.`));
+    const { pending } = this.#credential.required();
+    if (client !== undefined && canOpenPages(client))
+      throw new SignInRequiredError(name, pending, text(`Signed in to '${name}'. Its tools are there now.`));
+    const url = pending()?.url;
+    if (url === undefined) throw new SignInRequiredError(name, pending);
     return text(`Sign in to '${name}' at ${url} and then go on; the tools of '${name}' are there as soon as that is done.`);
   }
 
+  /** The conversation, opened where there is none yet; who leaves ends his own wait, and the last one the opening. */
   async #connected(signal: AbortSignal): Promise<Connection> {
     if (this.#inner !== undefined) return this.#inner;
-    this.#opening ??= this.#open(this.#listener, signal).finally(() => {
-      this.#opening = undefined;
+    this.#opening ??= this.#begin();
+    const opening = this.#opening;
+    opening.waiting += 1;
+    try {
+      return await orAborted(opening.connection, signal);
+    } finally {
+      opening.waiting -= 1;
+      if (opening.waiting === 0) this.#end(opening, new Error('nobody waits for it any more'));
+    }
+  }
+
+  #begin(): Opening {
+    const end = new AbortController();
+    const connection = this.#open(this.#listener, end.signal).then(async (inner) => {
+      if (this.#closed) {
+        await inner.close();
+        throw this.#disconnected();
+      }
+      this.#inner = inner;
+      if (this.#watched.size > 0) await inner.watch(this.#watched);
+      return inner;
     });
-    this.#inner = await this.#opening;
-    if (this.#watched.size > 0) await this.#inner.watch(this.#watched);
-    return this.#inner;
+    connection.catch(() => {}); // told to those who wait, of whom there may be none by then
+    return { connection, end, waiting: 0 };
+  }
+
+  #disconnected(): UpstreamError {
+    return new UpstreamError(this.#credential.server.name, 'was disconnected', { carriedOut: 'no' });
+  }
+
+  #end(opening: Opening | undefined, reason: Error): void {
+    if (this.#opening === opening) this.#opening = undefined;
+    if (this.#inner === undefined) opening?.end.abort(reason);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Call } from '../call.ts';
 import type { CallEvent, Listeners } from '../events.ts';
 import type { Stage } from '../pipeline.ts';
-import { toRefusal } from '../refusal.ts';
+import { RefusedError, toRefusal } from '../refusal.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import { succeeded } from './budget.ts';
 
@@ -31,5 +31,8 @@ function callEvent(call: Call, durationMs: number, end: Pick<CallEvent, 'outcome
 
 function problemOf(error: unknown): string {
   if (error instanceof UpstreamError && error.detail !== '') return `${error.message}; it said: ${error.detail}`;
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const signInUrl = error instanceof RefusedError ? error.refusal.details?.['signInUrl'] : undefined;
+  // whoever has the link can go through the sign-in: it is for the caller alone
+  return typeof signInUrl === 'string' ? error.message.replace(signInUrl, 'a link') : error.message;
 }

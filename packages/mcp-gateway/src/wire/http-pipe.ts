@@ -2,18 +2,11 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { setTimeout as pause } from 'node:timers/promises';
 import { classify, isObject, type RequestId, type RpcMessage } from '../json-rpc.ts';
-import { SessionExpiredError, UnreachableError, UpstreamError } from '../upstream-error.ts';
+import { CallerRefusedError, SessionExpiredError, UnreachableError, UpstreamError } from '../upstream-error.ts';
 import { isEventStream, readEvents, type StreamEnd, tooLarge } from './event-stream.ts';
+import { authorizationOf, type HttpCredential, refusesCaller, sendUnder } from './http-credential.ts';
 import { sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
-
-/** The credentials with which requests go to a server, where there may be none yet. */
-export interface HttpCredential {
-  /** The `authorization` header, once there is one. */
-  readonly header: string | undefined;
-  /** The server has refused a request with the header `sent`. True where it may be sent again, with another one. */
-  refused(sent: string | undefined, challenge: { readonly status: number; readonly wwwAuthenticate: string }): Promise<boolean>;
-}
 
 /** A server that is reached over streamable HTTP. */
 export interface HttpTarget {
@@ -45,6 +38,8 @@ export class HttpPipe implements Pipe {
   #session: string | undefined;
   #revision: string | undefined;
   readonly #closing = new AbortController();
+  #listening = false;
+  #forget = () => {};
 
   constructor(server: string, target: HttpTarget) {
     this.#server = server;
@@ -79,13 +74,15 @@ export class HttpPipe implements Pipe {
 
   negotiated(revision: string): void {
     this.#revision = revision;
-    this.#listen().catch(() => {}); // a server that is away is found out by calls
+    this.#hear();
+    this.#forget = this.#target.credential?.onSignedIn(() => this.#hear()) ?? this.#forget;
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#forget();
     if (this.#session !== undefined) {
-      const leave = this.#request('DELETE', undefined, AbortSignal.timeout(leaveMs));
+      const leave = this.#requestOnce('DELETE', undefined, AbortSignal.timeout(leaveMs), authorizationOf(this.#target.credential));
       await leave.then((response) => response.resume()).catch(() => {}); // taking leave is a courtesy
     }
     this.#agent.destroy();
@@ -100,21 +97,7 @@ export class HttpPipe implements Pipe {
   ): Promise<IncomingMessage> {
     const { credential } = this.#target;
     if (credential === undefined) return this.#requestOnce(method, body, signal, headers);
-    const sent = credential.header;
-    const response = await this.#requestOnce(method, body, signal, { ...headers, ...(sent !== undefined && { authorization: sent }) });
-    const { statusCode: status = 0, headers: answered } = response;
-    if (status !== 401 && status !== 403) return response;
-    let again = false;
-    try {
-      again = await credential.refused(sent, { status, wwwAuthenticate: answered['www-authenticate'] ?? '' });
-    } catch (error) {
-      response.resume();
-      throw error;
-    }
-    const renewed = credential.header;
-    if (!again || renewed === undefined) return response;
-    response.resume();
-    return this.#requestOnce(method, body, signal, { ...headers, authorization: renewed });
+    return sendUnder(credential, (authorization) => this.#requestOnce(method, body, signal, { ...headers, ...authorization }));
   }
 
   #requestOnce(
@@ -206,6 +189,17 @@ export class HttpPipe implements Pipe {
     }
   }
 
+  /** Listens, unless it does already; a server that is away, or wants a sign-in first, is found out by calls. */
+  #hear(): void {
+    if (this.#listening) return;
+    this.#listening = true;
+    this.#listen()
+      .catch(() => {})
+      .finally(() => {
+        this.#listening = false;
+      });
+  }
+
   /** Keeps the stream of what the server says unasked open. A server without one answers 405. */
   async #listen(): Promise<void> {
     const { signal } = this.#closing;
@@ -228,6 +222,8 @@ export class HttpPipe implements Pipe {
     // 404 says so; the reference server of the protocol says 400 to a session it does not know
     if (this.#session !== undefined && (status === 404 || (status === 400 && /session/i.test(body))))
       return new SessionExpiredError(this.#server);
+    if (this.#target.credential !== undefined && refusesCaller(status))
+      return new CallerRefusedError(this.#server, `answered with HTTP ${status}`, status, sampleOf(body.trim()));
     const retryAfterMs = status === 429 || status === 503 ? retryAfter(response.headers['retry-after']) : undefined;
     // a proxy says 503 of a request that it has passed on, too; only who asks for patience has not begun
     const refusedBeforeActing =
