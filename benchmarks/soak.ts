@@ -50,6 +50,7 @@ async function soak(names: readonly string[]): Promise<void> {
       property: test.fullName,
       state: test.result().state,
       ...(test.result().state === 'failed' && { errors: test.result().errors?.map(({ message }) => message) }),
+      ...(test.meta().figures && { figures: test.meta().figures }),
       seconds: Math.round((test.diagnostic()?.duration ?? 0) / 100) / 10,
     })),
   );

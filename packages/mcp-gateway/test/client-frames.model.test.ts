@@ -5,7 +5,7 @@ import { headersOf } from './frames-of-clients.ts';
 import { usedHeap } from './heap.ts';
 import { HttpFuzzer } from './http-fuzzer.ts';
 import { exchanged } from './in-process.ts';
-import { frames, growth, inLanes, inTime, patience, seed } from './lane.ts';
+import { frames, growth, inLanes, inTime, patience, report } from './lane.ts';
 import { plainLegacy, plainModern } from './plain-server.ts';
 import { modernMeta } from './raw-modern.ts';
 import { StdioFuzzer } from './stdio-fuzzer.ts';
@@ -45,31 +45,32 @@ async function filled(gateway: Gateway): Promise<void> {
   }
 }
 
-test('whatever clients send, every request has one right answer, others are served, and memory stays as it is', patience, async () => {
-  const gateway = await started();
-  const http = new Map<number, HttpFuzzer>();
-  const stdio = new Map<number, StdioFuzzer>();
-  let steps = 0;
-  const some = (count: number, part: number) =>
-    inLanes(count, lanes, part, async (lane, random) => {
-      steps += 1;
-      if (steps % 25 === 0) await healthy(gateway, steps % 50 === 0 ? 'legacy' : 'modern', steps);
-      const overHttp = lane % 8 < 5;
-      if (overHttp && !http.has(lane)) http.set(lane, new HttpFuzzer(gateway, random));
-      if (!overHttp && !stdio.has(lane)) stdio.set(lane, new StdioFuzzer(gateway, random));
-      return (http.get(lane) ?? (stdio.get(lane) as StdioFuzzer)).step();
-    });
-  await filled(gateway);
-  const begun = performance.now();
-  let done = await some(frames / 10, 1);
-  const first = await usedHeap();
-  done += await some(frames * 0.9, 2);
-  const last = await usedHeap();
-  for (const fuzzer of stdio.values()) await fuzzer.close();
-  const seconds = ((performance.now() - begun) / 1_000).toFixed(1);
-  console.log(
-    `client side: ${done} frames in ${seconds} s, seed ${seed}; heap ${(first / 1e6).toFixed(1)} MB → ${(last / 1e6).toFixed(1)} MB`,
-  );
-  expect(done).toBeGreaterThanOrEqual(frames);
-  expect(last - first).toBeLessThan(growth(first));
-});
+test(
+  'whatever clients send, every request has one right answer, others are served, and memory stays as it is',
+  patience,
+  async ({ task }) => {
+    const gateway = await started();
+    const http = new Map<number, HttpFuzzer>();
+    const stdio = new Map<number, StdioFuzzer>();
+    let steps = 0;
+    const some = (count: number, part: number) =>
+      inLanes(count, lanes, part, async (lane, random) => {
+        steps += 1;
+        if (steps % 25 === 0) await healthy(gateway, steps % 50 === 0 ? 'legacy' : 'modern', steps);
+        const overHttp = lane % 8 < 5;
+        if (overHttp && !http.has(lane)) http.set(lane, new HttpFuzzer(gateway, random));
+        if (!overHttp && !stdio.has(lane)) stdio.set(lane, new StdioFuzzer(gateway, random));
+        return (http.get(lane) ?? (stdio.get(lane) as StdioFuzzer)).step();
+      });
+    await filled(gateway);
+    const begun = performance.now();
+    let done = await some(frames / 10, 1);
+    const first = await usedHeap();
+    done += await some(frames * 0.9, 2);
+    const last = await usedHeap();
+    for (const fuzzer of stdio.values()) await fuzzer.close();
+    report(task, { frames: done, seconds: (performance.now() - begun) / 1_000, heapFirst: first, heapLast: last });
+    expect(done).toBeGreaterThanOrEqual(frames);
+    expect(last - first).toBeLessThan(growth(first));
+  },
+);

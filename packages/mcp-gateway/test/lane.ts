@@ -1,4 +1,5 @@
 import { seededRandom } from '@tidegate/test-kit';
+import type { TestContext } from 'vitest';
 
 /** How many frames are mutated on each side in an ordinary run; a soak multiplies it by a hundred. */
 export const frames = Math.round(10_000 * Number(process.env['TIDEGATE_RUNS'] ?? 1));
@@ -14,6 +15,20 @@ export const patience = { timeout: Math.max(120_000, 3 * frames) };
  * before everything has been compiled and every pool filled, and is allowed 4 MB: 400 bytes a frame.
  */
 export const growth = (first: number): number => (frames < 1_000_000 ? Math.max(4e6, first * 0.05) : first * 0.05);
+
+declare module 'vitest' {
+  interface TaskMeta {
+    /** What a soak writes down beside the outcome. */
+    figures?: Readonly<Record<string, number>>;
+  }
+}
+
+/** Says what a run came to, for people and for the record. */
+export function report(task: TestContext['task'], figures: Readonly<Record<string, number>>): void {
+  const rounded = Object.fromEntries(Object.entries(figures).map(([name, figure]) => [name, Math.round(figure)]));
+  task.meta.figures = rounded;
+  console.log(`${task.name}: ${JSON.stringify({ seed, ...rounded })}`);
+}
 
 /** Mutates at least so many frames, many at a time: `step` mutates some of its lane and tells how many. */
 export async function inLanes(

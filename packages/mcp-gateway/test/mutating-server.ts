@@ -1,12 +1,13 @@
-// An MCP server that is right in everything but the answers to calls: `mutating-server.ts <legacy|modern> <stdio|http>`. A call
-// says with which seed, and how many frames are mutated, so that whoever calls knows what comes.
+// An MCP server that is right in everything but the answers to calls: `mutating-server.ts <legacy|modern> <stdio|http> [seed]`. A call
+// says with which seed, and how many frames are mutated, so that whoever calls knows what comes; handshakes and lists go wrong
+// now and then.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { seededRandom } from '@tidegate/test-kit';
 import { chance, type Json, mutated, oddity, pick, type Random } from './mutations.ts';
 
-const [era, transport] = process.argv.slice(2);
+const [era, transport, seed = '1'] = process.argv.slice(2);
 const modern = era === 'modern';
 const listed = modern ? { resultType: 'complete', ttlMs: 0, cacheScope: 'private' } : {};
 const complete = modern ? { resultType: 'complete' } : {};
@@ -37,10 +38,10 @@ interface Plan {
 /** What a call asks for; undefined for every other request. */
 function planOf({ method, params = {} }: { method?: unknown; params?: Json }): Plan | undefined {
   const text = JSON.stringify([params['arguments'], params['uri'], (params['argument'] as Json | undefined)?.['value']]);
-  const [, seed, frames] = /(\d+)\/(\d+)/.exec(text) ?? [];
-  if (seed === undefined || !['tools/call', 'resources/read', 'prompts/get', 'completion/complete'].includes(String(method)))
+  const [, chosen, frames] = /(\d+)\/(\d+)/.exec(text) ?? [];
+  if (chosen === undefined || !['tools/call', 'resources/read', 'prompts/get', 'completion/complete'].includes(String(method)))
     return undefined;
-  return { random: seededRandom(Number(seed)), frames: Number(frames) };
+  return { random: seededRandom(Number(chosen)), frames: Number(frames) };
 }
 
 const form = { message: 'Name?', requestedSchema: { type: 'object', properties: { name: { type: 'string' } } } };
@@ -84,6 +85,17 @@ function frameFor(random: Random, id: unknown, answer: Json, token: unknown): Js
   ])();
 }
 
+/** How often the rest of a conversation goes wrong, before it goes right: seldom, so that there are calls at all. */
+const wrongOnce: Readonly<Record<string, number>> = {
+  initialize: 0.1,
+  'server/discover': 0.1,
+  'tools/list': 0.2,
+  'prompts/list': 0.2,
+  'resources/list': 0.2,
+  'resources/templates/list': 0.2,
+};
+const unplanned = seededRandom(Number(seed));
+
 /** The mutated frames for a request; after most of them comes the right answer, after the others nothing. */
 function framesFor(request: Json): Buffer[] {
   const { id, method, params } = request as { id: unknown; method: string; params?: Json };
@@ -91,7 +103,8 @@ function framesFor(request: Json): Buffer[] {
   const answer: Json = result === undefined ? { error: { code: -32_601, message: `Method not found: ${method}` } } : { result };
   const rightly = Buffer.from(JSON.stringify({ jsonrpc: '2.0', id, ...answer }));
   const plan = planOf(request as { method: string });
-  if (plan === undefined) return [rightly];
+  if (plan === undefined)
+    return chance(unplanned, wrongOnce[method] ?? 0) ? [mutated(unplanned, { jsonrpc: '2.0', id, ...answer }), rightly] : [rightly];
   const { random, frames } = plan;
   const token = (params?.['_meta'] as Json | undefined)?.['progressToken'];
   const wrong = Array.from({ length: frames }, () => mutated(random, frameFor(random, id, answer, token)));

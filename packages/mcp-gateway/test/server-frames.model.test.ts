@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createGateway, type Gateway } from '../src/index.ts';
 import { Caller } from './caller.ts';
 import { usedHeap } from './heap.ts';
-import { frames, growth, inLanes, patience, seed } from './lane.ts';
+import { frames, growth, inLanes, patience, report, seed } from './lane.ts';
 import { listening, plainLegacy, plainModern } from './plain-server.ts';
 
 const lanes = 48;
@@ -25,8 +25,9 @@ async function started(): Promise<Gateway> {
   onTestFinished(() => folder.remove());
   const started = await Promise.all(
     cells.map(async ([era, transport]) => {
-      if (transport === 'stdio') return [`${era}-stdio`, { command: process.execPath, args: [...node, era, 'stdio'], ...eager }] as const;
-      const server = await listening([...node, era, 'http']);
+      if (transport === 'stdio')
+        return [`${era}-stdio`, { command: process.execPath, args: [...node, era, 'stdio', String(seed)], ...eager }] as const;
+      const server = await listening([...node, era, 'http', String(seed)]);
       onTestFinished(() => server[Symbol.asyncDispose]());
       return [`${era}-http`, { url: server.url, ...eager }] as const;
     }),
@@ -34,7 +35,7 @@ async function started(): Promise<Gateway> {
   const plain = await plainLegacy();
   onTestFinished(() => plain[Symbol.asyncDispose]());
   const mcpServers = { ...Object.fromEntries(started), legacy: { url: plain.url }, modern: plainModern };
-  const gateway = await createGateway({ mcpServers, limits: [], dataDir: folder.path });
+  const gateway = await createGateway({ mcpServers, limits: [], connectTimeoutMs: 3_000, dataDir: folder.path });
   onTestFinished(() => gateway.close());
   await gateway.warmUp();
   return gateway;
@@ -43,7 +44,7 @@ async function started(): Promise<Gateway> {
 test(
   'whatever servers answer, every call ends in time and rightly, other servers are heard, and memory stays as it is',
   patience,
-  async () => {
+  async ({ task }) => {
     const gateway = await started();
     const callers = new Map<number, Caller>();
     let steps = 0;
@@ -60,11 +61,13 @@ test(
     const first = await usedHeap();
     done += await some(frames * 0.9, 2);
     const last = await usedHeap();
-    const seconds = ((performance.now() - begun) / 1_000).toFixed(1);
-    const outcomes = JSON.stringify(Caller.totals(callers.values()));
-    console.log(
-      `server side: ${done} frames in ${seconds} s, seed ${seed}; heap ${(first / 1e6).toFixed(1)} MB → ${(last / 1e6).toFixed(1)} MB; ${outcomes}`,
-    );
+    report(task, {
+      frames: done,
+      seconds: (performance.now() - begun) / 1_000,
+      heapFirst: first,
+      heapLast: last,
+      ...Caller.totals(callers.values()),
+    });
     expect(done).toBeGreaterThanOrEqual(frames);
     expect(last - first).toBeLessThan(growth(first));
   },
