@@ -54,8 +54,9 @@ async function soak(names: readonly string[]): Promise<void> {
       seconds: Math.round((test.diagnostic()?.duration ?? 0) / 100) / 10,
     })),
   );
+  const unhandled = vitest.state.getUnhandledErrors().map((error) => String(error instanceof Error ? error.message : error));
   await vitest.close();
   if (properties.length === 0) throw new Error('soak: no property was tried');
-  const result = { packages: names, times, seed, machine: machine(), loadBefore, loadAfter: load(), properties };
+  const result = { packages: names, times, seed, machine: machine(), loadBefore, loadAfter: load(), properties, unhandled };
   await record('soak', result);
 }

@@ -5,7 +5,7 @@ import type { Answer, ClientSide, Principal } from './call.ts';
 import { dispatch } from './dispatch.ts';
 import type { GatewayEvents, Listeners } from './events.ts';
 import { httpApi } from './http-api.ts';
-import type { JsonObject, RpcNotification } from './json-rpc.ts';
+import { asText, type JsonObject, type RpcNotification } from './json-rpc.ts';
 import { Metrics } from './metrics.ts';
 import { ParkedConversations } from './parked.ts';
 import { pipeline, type Stage } from './pipeline.ts';
@@ -181,7 +181,7 @@ export class Gateway {
 
   /** Tells a tenant's clients what belongs to no call; of resources only those that asked. */
   #tell(tenant: string, notification: RpcNotification): void {
-    const uri = notification.method === 'notifications/resources/updated' ? String(notification.params?.['uri']) : undefined;
+    const uri = notification.method === 'notifications/resources/updated' ? asText(notification.params?.['uri']) : undefined;
     for (const session of this.#sessions(tenant)) if (uri === undefined || session.subscriptions.has(uri)) session.tell(notification);
     this.#modern.broadcast(tenant, notification);
   }

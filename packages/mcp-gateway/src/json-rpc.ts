@@ -96,6 +96,11 @@ export type Classified =
   | { readonly kind: 'response'; readonly message: RpcResponse }
   | { readonly kind: 'invalid'; readonly problem: string; readonly id?: RequestId };
 
+/** A value of unknown kind as text; `String` would ask an object for a `toString` that may be anything. */
+export function asText(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
+}
+
 /** Which message `value` is, or why it is none. */
 export function classify(value: unknown): Classified {
   const classified = kindOf(value);

@@ -36,6 +36,6 @@ describe('an error whose data its era prescribes', () => {
   });
 });
 
-test.each([undefined, null, 5, ['complete'], {}])('a result type of %j is complete', (resultType) => {
+test.each([[undefined], [null], [5], [['complete']], [{}]])('a result type of %j is complete', (resultType) => {
   expect(toModern({ result: { resultType } })).toMatchObject({ result: { resultType: 'complete' } });
 });

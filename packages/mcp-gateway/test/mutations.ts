@@ -35,6 +35,7 @@ const oddities: readonly unknown[] = [
   { a: { b: [] } },
   { type: 'text' },
   JSON.parse('{"__proto__":{"a":1}}'),
+  JSON.parse('{"toString":1,"valueOf":1,"toJSON":1,"then":1}'),
 ];
 
 export function oddity(random: Random): unknown {
