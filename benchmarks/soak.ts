@@ -50,11 +50,13 @@ async function soak(names: readonly string[]): Promise<void> {
       property: test.fullName,
       state: test.result().state,
       ...(test.result().state === 'failed' && { errors: test.result().errors?.map(({ message }) => message) }),
+      ...(test.meta().figures && { figures: test.meta().figures }),
       seconds: Math.round((test.diagnostic()?.duration ?? 0) / 100) / 10,
     })),
   );
+  const unhandled = vitest.state.getUnhandledErrors().map((error) => String(error instanceof Error ? error.message : error));
   await vitest.close();
   if (properties.length === 0) throw new Error('soak: no property was tried');
-  const result = { packages: names, times, seed, machine: machine(), loadBefore, loadAfter: load(), properties };
+  const result = { packages: names, times, seed, machine: machine(), loadBefore, loadAfter: load(), properties, unhandled };
   await record('soak', result);
 }

@@ -4,12 +4,16 @@ import { join } from 'node:path';
 import { createGateway, type GatewayConfig } from '@tidegate/mcp-gateway';
 import { type Served, serve } from '@tidegate/mcp-gateway/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { FrameEra } from './frames.ts';
 import { prefixed, startLoopback } from './loopback.ts';
-import { type FixtureEra, quickFixture, startHttpFixture } from './processes.ts';
+import { peculiar } from './peculiar.ts';
+import { quickFixture, startHttpFixture } from './processes.ts';
 import { runActiveSuite, runServerSuite, type SuiteResult } from './suite.ts';
+import { teed, Wire } from './wire.ts';
 
 const scored = { '2025-11-25': 30, '2026-07-28': 37 } as const;
 const passed: number[] = [];
+const wire = new Wire();
 
 /** A gateway in front of one fixture, and what ends both. */
 async function gatewayBefore(server: GatewayConfig['mcpServers'][string], more: Partial<GatewayConfig> = {}): Promise<Served> {
@@ -28,7 +32,7 @@ function expectAll({ passed: count, scored: rows, report }: SuiteResult, of: num
   expect(count).toBe(of);
 }
 
-describe.each<[string, FixtureEra, 'stdio' | 'http']>([
+describe.each<[string, FrameEra, 'stdio' | 'http']>([
   ['a server with sessions over stdio', 'legacy', 'stdio'],
   ['a server without sessions over stdio', 'modern', 'stdio'],
   ['a server with sessions over HTTP', 'legacy', 'http'],
@@ -38,12 +42,20 @@ describe.each<[string, FixtureEra, 'stdio' | 'http']>([
   let url: string;
 
   beforeAll(async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'tidegate-wire-'));
     const fixture = transport === 'http' ? await startHttpFixture(era) : undefined;
-    const served = await gatewayBefore({ ...(fixture === undefined ? await quickFixture(era) : { url: fixture.url }), prefix: '' });
-    url = served.url;
+    const upstream = fixture && (await startLoopback({ target: fixture.url, tap: wire.http('server', era) }));
+    const server = upstream === undefined ? teed(await quickFixture(era), folder) : { url: upstream.url };
+    const served = await gatewayBefore({ ...server, prefix: '' });
+    const downstream = await startLoopback({ target: served.url, tap: wire.http('client') });
+    url = downstream.url;
     end = async () => {
       await served.close();
+      await downstream[Symbol.asyncDispose]();
+      await upstream?.[Symbol.asyncDispose]();
       await fixture?.[Symbol.asyncDispose]();
+      wire.stdio('server', folder, era);
+      await rm(folder, { recursive: true });
     };
   });
 
@@ -62,16 +74,32 @@ describe.each<[string, FixtureEra, 'stdio' | 'http']>([
 
 test('with tokens and name prefixes, seen through a loopback that adds the header and maps the names', { timeout: 240_000 }, async () => {
   for (const era of ['legacy', 'modern'] as const) {
-    const served = await gatewayBefore({ ...(await quickFixture(era)), prefix: 'fx-' }, { tokens: [{ token: 'secret', tenant: 'acme' }] });
-    const loopback = await startLoopback({ target: served.url, headers: { authorization: 'Bearer secret' }, names: prefixed('fx-') });
+    const folder = await mkdtemp(join(tmpdir(), 'tidegate-wire-'));
+    const fixture = teed(await quickFixture(era), folder);
+    const served = await gatewayBefore({ ...fixture, prefix: 'fx-' }, { tokens: [{ token: 'secret', tenant: 'acme' }] });
+    const headers = { authorization: 'Bearer secret' };
+    const loopback = await startLoopback({ target: served.url, headers, names: prefixed('fx-'), tap: wire.http('client') });
     for (const requirements of ['2025-11-25', '2026-07-28'] as const) {
       expectAll(await runServerSuite({ url: loopback.url, requirements }), scored[requirements]);
     }
     await loopback[Symbol.asyncDispose]();
     await served.close();
+    wire.stdio('server', folder, era);
+    await rm(folder, { recursive: true });
   }
 });
 
 test('the four cells of client and server come to 134 of 134, over either transport', () => {
   expect(passed).toEqual([30, 37, 30, 37, 30, 37, 30, 37]);
+});
+
+test('every frame on both hops is valid by the schema of its era, but for what the suite and the fixture get wrong on purpose', () => {
+  console.log(wire.totals);
+  expect(wire.misfits.filter(({ sender }) => sender === 'gateway')).toEqual([]);
+  expect(wire.without(peculiar)).toEqual({ misfits: [], unused: [] });
+  for (const hop of ['client', 'server'] as const) {
+    for (const era of ['legacy', 'modern'] as const) {
+      for (const direction of ['to-server', 'to-client'] as const) expect(wire.count(hop, era, direction)).toBeGreaterThan(200);
+    }
+  }
 });

@@ -3,6 +3,7 @@ import { createServer, request as httpRequest, type IncomingMessage, type Outgoi
 import type { AddressInfo } from 'node:net';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import type { Answers, HttpTap } from './wire.ts';
 
 /** How tools and prompts are called on the two sides of a loopback. */
 export interface Names {
@@ -18,6 +19,8 @@ export interface LoopbackOptions {
   /** Set on every request, whatever the caller sent. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly names?: Names;
+  /** Sees the messages as the target hears and says them. */
+  readonly tap?: HttpTap;
 }
 
 export interface Loopback extends AsyncDisposable {
@@ -33,15 +36,16 @@ export function prefixed(prefix: string): Names {
 }
 
 const plain: Names = { toServer: (name) => name, toCaller: (name) => name };
+const unseen: HttpTap = () => () => {};
 
 /**
  * Listens on the loopback address and passes every request on with additional headers and with other names for tools and
  * prompts: the suite can neither send a token nor call a tool by another name. All else goes through as it comes, the
  * `Host` and `Origin` of the caller too.
  */
-export async function startLoopback({ target, headers = {}, names = plain }: LoopbackOptions): Promise<Loopback> {
+export async function startLoopback({ target, headers = {}, names = plain, tap = unseen }: LoopbackOptions): Promise<Loopback> {
   const server = createServer((request, response) => {
-    pass(request, response, { target, headers, names }).catch((error: Error) => response.destroy(error));
+    pass(request, response, { target, headers, names, tap }).catch((error: Error) => response.destroy(error));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -58,7 +62,7 @@ export async function startLoopback({ target, headers = {}, names = plain }: Loo
 async function pass(
   request: IncomingMessage,
   response: ServerResponse,
-  { target, headers, names }: Required<LoopbackOptions>,
+  { target, headers, names, tap }: Required<LoopbackOptions>,
 ): Promise<void> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -69,6 +73,7 @@ async function pass(
   if (body !== '') outgoing['content-length'] = Buffer.byteLength(body);
   const mirrored = request.headers['mcp-name'];
   if (typeof mirrored === 'string' && isNamed(call)) outgoing['mcp-name'] = names.toServer(mirrored);
+  const see = tap(request.headers, body);
   const onward = httpRequest(target, { method: request.method ?? 'GET', headers: outgoing, agent: false });
   response.once('close', () => onward.destroy());
   onward.end(body);
@@ -77,8 +82,11 @@ async function pass(
   response.writeHead(answer.statusCode ?? 502, rest);
   // A stream that has nothing to say yet must be seen to be open.
   response.flushHeaders();
-  const stream = answer.headers['content-type']?.includes('text/event-stream') ?? false;
-  await pipeline(answer, stream ? eachLine(names) : whole(names), response).catch(() => onward.destroy());
+  const type = answer.headers['content-type'] ?? '';
+  const taken = type.includes('text/event-stream')
+    ? eachLine(names, see)
+    : whole(names, type.includes('application/json') ? see : () => {});
+  await pipeline(answer, taken, response).catch(() => onward.destroy());
 }
 
 type Json = Record<string, unknown>;
@@ -124,7 +132,7 @@ function renamed(text: string, names: Names): string {
   return message === undefined ? text : JSON.stringify(renameAnswer(message, names.toCaller));
 }
 
-function whole(names: Names): Transform {
+function whole(names: Names, see: Answers): Transform {
   const chunks: Buffer[] = [];
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -132,15 +140,21 @@ function whole(names: Names): Transform {
       done();
     },
     flush(done) {
-      done(null, renamed(Buffer.concat(chunks).toString(), names));
+      const text = Buffer.concat(chunks).toString();
+      see(text);
+      done(null, renamed(text, names));
     },
   });
 }
 
 /** Events go on as they come: a message is one `data` line, as all servers here write it. */
-function eachLine(names: Names): Transform {
+function eachLine(names: Names, see: Answers): Transform {
   let rest = Buffer.alloc(0);
-  const rename = (line: string) => line.replace(/^(data: ?)(.+)$/, (_, field: string, data: string) => field + renamed(data, names));
+  const rename = (line: string) =>
+    line.replace(/^(data: ?)(.+)$/, (_, field: string, data: string) => {
+      see(data);
+      return field + renamed(data, names);
+    });
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       const bytes = Buffer.concat([rest, chunk]);

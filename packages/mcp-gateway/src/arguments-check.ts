@@ -2,7 +2,7 @@ import vm from 'node:vm';
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import type { JsonObject } from './json-rpc.ts';
+import { asText, type JsonObject } from './json-rpc.ts';
 
 /** What comes of checking the arguments of a tool. */
 export type Verdict =
@@ -77,7 +77,7 @@ function checkOf(schema: unknown, text: string): Check {
 }
 
 function compiled(schema: JsonObject): ValidateFunction {
-  const dialect = String(schema['$schema'] ?? defaultDialect).replace(/#$/, '');
+  const dialect = asText(schema['$schema'] ?? defaultDialect).replace(/#$/, '');
   const compiler = compilers.get(dialect)?.();
   if (compiler === undefined) throw new Error(`its dialect ${dialect} is not known here`);
   const validate = compiler.compile(schema);

@@ -6,7 +6,7 @@ import { type Answer, type ClientSide, isFor, type Owner, type Principal } from 
 import { dispatch } from './dispatch.ts';
 import type { GatewayEvents, Listeners } from './events.ts';
 import { httpApi } from './http-api.ts';
-import type { JsonObject, RpcNotification } from './json-rpc.ts';
+import { asText, type JsonObject, type RpcNotification } from './json-rpc.ts';
 import { Metrics } from './metrics.ts';
 import type { SignIns } from './oauth/sign-ins.ts';
 import { ParkedConversations } from './parked.ts';
@@ -243,7 +243,7 @@ export class Gateway {
 
   /** Tells an audience's clients what belongs to no call; of resources only those that asked. */
   #tell(owner: Owner, notification: RpcNotification): void {
-    const uri = notification.method === 'notifications/resources/updated' ? String(notification.params?.['uri']) : undefined;
+    const uri = notification.method === 'notifications/resources/updated' ? asText(notification.params?.['uri']) : undefined;
     const hears = (principal: Principal) => isFor(owner, principal) && (uri === undefined || this.#router.sees(principal, uri));
     for (const session of this.#sessions(owner))
       if (hears(session.principal) && (uri === undefined || session.subscriptions.has(uri))) session.tell(notification);

@@ -55,8 +55,8 @@ export interface Failure {
 export interface RpcResponseHead {
   /** The version of JSON-RPC. */
   readonly jsonrpc: '2.0';
-  /** The request it answers; null where that cannot be told. */
-  readonly id: RequestId | null;
+  /** The request it answers; absent where that cannot be told, for which JSON-RPC itself has null. */
+  readonly id?: RequestId | null;
 }
 
 /** A JSON-RPC 2.0 response. */
@@ -89,25 +89,39 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Which message `value` is, or why it is none. */
-export function classify(
-  value: unknown,
-):
+/** A message of the protocol, or why it is none and, where it seems to be a request, the id under which it can be refused. */
+export type Classified =
   | { readonly kind: 'request'; readonly message: RpcRequest }
   | { readonly kind: 'notification'; readonly message: RpcNotification }
   | { readonly kind: 'response'; readonly message: RpcResponse }
-  | { readonly kind: 'invalid'; readonly problem: string } {
+  | { readonly kind: 'invalid'; readonly problem: string; readonly id?: RequestId };
+
+/** A value of unknown kind as text; `String` would ask an object for a `toString` that may be anything. */
+export function asText(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'undefined');
+}
+
+/** Which message `value` is, or why it is none. */
+export function classify(value: unknown): Classified {
+  const classified = kindOf(value);
+  if (classified.kind !== 'invalid' || !isObject(value) || !isId(value['id'])) return classified;
+  const answers = !('method' in value) && ('result' in value || 'error' in value);
+  return answers ? classified : { ...classified, id: value['id'] };
+}
+
+function kindOf(value: unknown): Classified {
   if (!isObject(value))
     return { kind: 'invalid', problem: Array.isArray(value) ? 'a batch, which this protocol does not have' : 'not a JSON object' };
   if (deeperThan(mostDepth, value)) return { kind: 'invalid', problem: `nested more than ${mostDepth} levels deep` };
   if (value['jsonrpc'] !== '2.0') return { kind: 'invalid', problem: 'its member \'jsonrpc\' is not "2.0"' };
   if ('method' in value) return classifyCall(value);
-  if (!isId(value['id']) && value['id'] !== null) return { kind: 'invalid', problem: 'a response without an id' };
-  if (isObject(value['result']) || isRpcError(value['error'])) return { kind: 'response', message: value as unknown as RpcResponse };
+  const ofNone = value['id'] === null || (value['id'] === undefined && !('result' in value));
+  if (!isId(value['id']) && !ofNone) return { kind: 'invalid', problem: 'a response without an id' };
+  if (isResult(value['result']) || isRpcError(value['error'])) return { kind: 'response', message: value as unknown as RpcResponse };
   return { kind: 'invalid', problem: 'a response with neither a result object nor an error' };
 }
 
-function classifyCall(value: JsonObject): ReturnType<typeof classify> {
+function classifyCall(value: JsonObject): Classified {
   if (typeof value['method'] !== 'string') return { kind: 'invalid', problem: "its member 'method' is not a string" };
   if (value['params'] !== undefined && !isObject(value['params']))
     return { kind: 'invalid', problem: "its member 'params' is not an object" };
@@ -121,5 +135,9 @@ function isId(value: unknown): value is RequestId {
 }
 
 function isRpcError(value: unknown): value is RpcError {
-  return isObject(value) && typeof value['code'] === 'number' && typeof value['message'] === 'string';
+  return isObject(value) && Number.isInteger(value['code']) && typeof value['message'] === 'string';
+}
+
+function isResult(value: unknown): value is JsonObject {
+  return isObject(value) && (value['_meta'] === undefined || isObject(value['_meta']));
 }

@@ -1,6 +1,6 @@
 import type { Answer, ClientQuestion } from './call.ts';
 import type { ServerOptions } from './gateway-config.ts';
-import { type JsonObject, rpcCode } from './json-rpc.ts';
+import { asText, type JsonObject, rpcCode } from './json-rpc.ts';
 import type { Connect } from './upstream.ts';
 import type { Connection, RequestOptions, ServerDescription } from './wire/connection.ts';
 
@@ -70,7 +70,7 @@ class PluginConnection implements Connection {
 
   async request(method: string, params: JsonObject, options: RequestOptions): Promise<Answer> {
     if (method === 'tools/list') return { result: { tools: [...this.#tools.values()].map(offerOf) } };
-    const tool = method === 'tools/call' ? this.#tools.get(String(params['name'])) : undefined;
+    const tool = method === 'tools/call' ? this.#tools.get(asText(params['name'])) : undefined;
     if (tool === undefined) return { error: { code: rpcCode.methodNotFound, message: `a plug-in has no ${method}` } };
     return this.#run(tool, params, options);
   }
@@ -83,12 +83,12 @@ class PluginConnection implements Connection {
     try {
       const result = (await orAborted(tool.run((params['arguments'] ?? {}) as JsonObject, context), options.signal)) ?? null;
       const metadata = { tool: tool.name, version, duration_ms: this.#now() - startedAt, trace_id };
-      return { result: { content: [asText(result)], structuredContent: { success: true, result, metadata } } };
+      return { result: { content: [textOf(result)], structuredContent: { success: true, result, metadata } } };
     } catch (error) {
       options.signal.throwIfAborted();
       const message = error instanceof Error ? error.message : String(error);
       const structuredContent = { success: false, error: message, metadata: { trace_id } };
-      return { result: { content: [asText(message)], structuredContent, isError: true } };
+      return { result: { content: [textOf(message)], structuredContent, isError: true } };
     }
   }
 
@@ -118,8 +118,8 @@ function contextOf({ _meta }: JsonObject, { signal, client, caller }: RequestOpt
   };
 }
 
-function asText(value: unknown): JsonObject {
-  return { type: 'text', text: typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value)) };
+function textOf(value: unknown): JsonObject {
+  return { type: 'text', text: asText(value) };
 }
 
 /** A tool that does not look at its signal does not hold its caller either. */

@@ -208,10 +208,7 @@ describe('serve --stdio', () => {
         .split('\n')
         .slice(0, 2)
         .map((line) => JSON.parse(line)),
-    ).toMatchObject([
-      { id: 1, result: {} },
-      { id: null, error: {} },
-    ]);
+    ).toMatchObject([{ id: 1, result: {} }, { error: {} }]);
     end(run);
     expect(await run.exit).toBe(code);
     expect(program.control.pids().filter(isAlive)).toEqual([]);

@@ -58,7 +58,7 @@ const ping = { jsonrpc: '2.0', id: 'p', method: 'ping' };
 function refusal({ status, text }: RawReply): unknown {
   const { jsonrpc, id, error } = JSON.parse(text) as { jsonrpc: string; id: unknown; error: { code: number } };
   expect(jsonrpc).toBe('2.0');
-  return { status, id, code: error.code };
+  return { status, ...(id !== undefined && { id }), code: error.code };
 }
 
 describe('a session', () => {
@@ -94,8 +94,8 @@ describe('a session', () => {
     const headers = bearer('token-of-acme');
     const nameless = new RawClient(served.url, headers);
     expect(refusal(await nameless.post(ping))).toEqual({ status: 400, id: 'p', code: -32_600 });
-    expect(refusal(await nameless.notify('notifications/initialized'))).toEqual({ status: 400, id: null, code: -32_600 });
-    expect(refusal(await nameless.leave())).toEqual({ status: 400, id: null, code: -32_600 });
+    expect(refusal(await nameless.notify('notifications/initialized'))).toEqual({ status: 400, code: -32_600 });
+    expect(refusal(await nameless.leave())).toEqual({ status: 400, code: -32_600 });
     expect(refusal(await exchange(served.url, { headers: { accept: 'text/event-stream', ...headers } }))).toMatchObject({ status: 400 });
     const stranger = new RawClient(served.url, { ...headers, 'mcp-session-id': '00000000-0000-4000-8000-000000000000' });
     expect(refusal(await stranger.post(ping))).toEqual({ status: 404, id: 'p', code: -32_600 });
@@ -211,7 +211,7 @@ describe('the request', () => {
     expect(reply.headers['allow']).toBe('GET, POST, DELETE');
   });
 
-  test.each<[string, string, number]>([
+  test.each<[what: string, body: string, code: number, id?: unknown]>([
     ['nothing', '', -32_700],
     ['half of it', '{"jsonrpc":"2.0","id":1,"method":', -32_700],
     ['bytes that are no text', '\u0000\u0001', -32_700],
@@ -219,20 +219,22 @@ describe('the request', () => {
     ['null', 'null', -32_600],
     ['a batch', JSON.stringify([ping]), -32_600],
     ['an empty batch', '[]', -32_600],
-    ['another JSON-RPC', '{"jsonrpc":"1.0","id":1,"method":"ping"}', -32_600],
-    ['a method that is no text', '{"jsonrpc":"2.0","id":1,"method":7}', -32_600],
-    ['parameters in a list', '{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}', -32_600],
+    ['another JSON-RPC', '{"jsonrpc":"1.0","id":1,"method":"ping"}', -32_600, 1],
+    ['a method that is no text', '{"jsonrpc":"2.0","id":1,"method":7}', -32_600, 1],
+    ['parameters in a list', '{"jsonrpc":"2.0","id":"1","method":"ping","params":[]}', -32_600, '1'],
     ['the id null', '{"jsonrpc":"2.0","id":null,"method":"ping"}', -32_600],
     ['a broken id', '{"jsonrpc":"2.0","id":1.5,"method":"ping"}', -32_600],
-    ['neither method nor result', '{"jsonrpc":"2.0","id":1}', -32_600],
+    ['neither method nor result', '{"jsonrpc":"2.0","id":1}', -32_600, 1],
+    ['a result that is none', '{"jsonrpc":"2.0","id":1,"result":[]}', -32_600],
     ['depth without end', '['.repeat(1_000_000), -32_700],
     [
       'a depth that nobody needs',
       `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`,
       -32_600,
+      1,
     ],
-  ])('%s is refused', async (_name, body, code) => {
-    expect(refusal(await client.post(body))).toEqual({ status: 400, id: null, code });
+  ])('%s is refused, under its own id where it has one', async (_name, body, code, id) => {
+    expect(refusal(await client.post(body))).toEqual({ status: 400, ...(id !== undefined && { id }), code });
   });
 
   test('of odd but right JSON is answered, and its id comes back as it was', async () => {

@@ -18,7 +18,7 @@ test('a client gets the messages of its level and the graver ones', () => {
   }
 });
 
-test.each([undefined, null, 3, 'loud', 'DEBUG', ''])('a message of level %s is none that anybody wants', (level) => {
+test.each([undefined, null, 3, 'loud', 'DEBUG', '', { toString: 1 }])('a message of level %j is none that anybody wants', (level) => {
   expect(isWanted(level, 'debug')).toBe(false);
   expect(isLogLevel(level)).toBe(false);
 });

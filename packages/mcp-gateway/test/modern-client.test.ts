@@ -188,6 +188,14 @@ describe('an interim result', () => {
     expect(pipe.requests('tools/call')).toHaveLength(1);
   });
 
+  test('of an extension is no result for a client with a session', async () => {
+    const { connection } = await talk('http', () => ({ result: { resultType: 'task', taskId: 't' } }));
+    const answer = (modern: boolean) =>
+      connection.request('tools/call', { name: 'x' }, { signal: never(), client: testClient({ modern }) });
+    expect(await answer(true)).toEqual({ result: { resultType: 'task', taskId: 't' } });
+    await expect(answer(false)).rejects.toMatchObject({ code: 'ERR_UPSTREAM_PROTOCOL', message: expect.stringContaining("'task'") });
+  });
+
   test('is answered by asking any other client, side by side, and calling again under a new id', async () => {
     const state = ' {"not": "ours"}\u0000é== ';
     const { pipe, connection } = await talk('stdio', ({ params = {} }) =>

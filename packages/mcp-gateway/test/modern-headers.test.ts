@@ -119,6 +119,7 @@ describe('the parameters that headers repeat', () => {
       'mcp-param-count': '42',
       'mcp-param-dry': 'false',
     });
+    expect(parameterValues(headers, { in: { region: { toString: 1 } } })).toEqual({ 'mcp-param-region': '{"toString":1}' });
     expect(parameterValues(headers, undefined)).toEqual({});
     expect(parameterValues(headers, { in: 'text' })).toEqual({});
   });

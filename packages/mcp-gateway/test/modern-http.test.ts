@@ -57,6 +57,12 @@ describe('the headers of a request', () => {
     expect(tools.executions('echo')).toBe(before);
   });
 
+  test('are refused where the body names its revision with what cannot be told as text', async () => {
+    const _meta = { 'io.modelcontextprotocol/protocolVersion': { toString: 1 }, 'io.modelcontextprotocol/clientCapabilities': {} };
+    const body = client.body('tools/list', { _meta });
+    expect(await refusal(body, modernHeaders('tools/list'))).toEqual({ status: 400, code: -32_020 });
+  });
+
   test('are taken as the body says it, the name in base64 too', async () => {
     expect(textIn(await client.call('tools__echo', { text: 'hi' }))).toBe('hi');
     const encoded = `=?base64?${Buffer.from(echo.name).toString('base64')}?=`;

@@ -363,3 +363,12 @@ test('keys of questions are told apart from what is inherited', async () => {
   const params = { ...ask(), inputResponses: JSON.parse('{"__proto__": {"action": "accept"}}') };
   expect(keysOf(await client.request('tools/call', params, able))).toEqual(['q1']);
 });
+
+test.each([
+  ['inputResponses', null],
+  ['inputResponses', []],
+  ['requestState', 5],
+])('%s that is %j is refused, and no server hears of it', async (member, value) => {
+  const { error } = await client.request('tools/call', { ...ask(), [member]: value }, able);
+  expect(error).toMatchObject({ code: -32_602, message: expect.stringContaining(member) });
+});

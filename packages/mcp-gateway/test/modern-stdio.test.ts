@@ -102,6 +102,12 @@ test('both eras are spoken in one conversation, each to those who ask in it', as
   expect((await ends.request('ping', 'ping')).error?.code).toBe(-32_601);
 });
 
+test('initialize of the revision without it is a method that is not known, and begins nothing', async () => {
+  expect((await ends.request('i', 'initialize')).error?.code).toBe(-32_601);
+  ends.send({ id: 'old', method: 'ping' });
+  expect((await ends.answer('old')).error?.code).toBe(-32_600);
+});
+
 test('a wrong envelope is answered with its error', async () => {
   const version = 'io.modelcontextprotocol/protocolVersion';
   expect((await ends.request('a', 'tools/list', { _meta: { [version]: '2026-07-28' } })).error?.code).toBe(-32_602);

@@ -91,14 +91,21 @@ test.each([
   ['{"jsonrpc":"2.0",', -32_700, 'the line is not JSON'],
   ['hello', -32_700, 'the line is not JSON'],
   ['[]', -32_600, 'the line is a batch, which this protocol does not have'],
-  ['{"jsonrpc":"1.0","id":1,"method":"ping"}', -32_600, 'the line is its member \'jsonrpc\' is not "2.0"'],
-])('%s is answered with an error without an id, and the next line as ever', async (line, code, message) => {
+  ['{"jsonrpc":"1.0","id":null,"method":"ping"}', -32_600, 'the line is its member \'jsonrpc\' is not "2.0"'],
+  ['{"jsonrpc":"1.0","id":1,"method":"ping"}', -32_600, 'the line is its member \'jsonrpc\' is not "2.0"', 1],
+])('%s is answered with an error under the id that it has, if any, and the next line as ever', async (line, code, message, id?: number) => {
   ends.send(initialize());
   ends.input.write(`${line}\n\n  \n`);
   ends.send({ jsonrpc: '2.0', id: 2, method: 'ping' });
   expect(await ends.answer(2)).toEqual({ jsonrpc: '2.0', id: 2, result: {} });
-  expect(ends.messages[1]).toEqual({ jsonrpc: '2.0', id: null, error: { code, message } });
+  expect(ends.messages[1]).toEqual({ jsonrpc: '2.0', ...(id !== undefined && { id }), error: { code, message } });
   expect(ends.messages).toHaveLength(3);
+});
+
+test('an error of the client that belongs to no request is not answered', async () => {
+  ends.send(initialize(), { jsonrpc: '2.0', error: { code: -32_700, message: 'not JSON' } }, { jsonrpc: '2.0', id: 2, method: 'ping' });
+  expect(await ends.answer(2)).toEqual({ jsonrpc: '2.0', id: 2, result: {} });
+  expect(ends.messages).toHaveLength(2);
 });
 
 test('lines may come in pieces or many at once, and one of 17 MB is dropped', async () => {
@@ -111,7 +118,6 @@ test('lines may come in pieces or many at once, and one of 17 MB is dropped', as
   expect(await ends.answer(3)).toMatchObject({ result: {} });
   expect(ends.messages[2]).toEqual({
     jsonrpc: '2.0',
-    id: null,
     error: { code: -32_600, message: 'the client sent a line of more than 16777216 bytes' },
   });
 });

@@ -1,5 +1,5 @@
 import type { Answer, JsonObject } from '../json-rpc.ts';
-import { isObject } from '../json-rpc.ts';
+import { asText, isObject } from '../json-rpc.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { Connection, ConnectionListener } from './connection.ts';
 import { LegacyClient } from './legacy-client.ts';
@@ -143,12 +143,12 @@ function refusesMethod(error: unknown): boolean {
 function isModern(answer: Answer): boolean {
   if ('result' in answer) {
     const { supportedVersions } = answer.result;
-    return Array.isArray(supportedVersions) && supportedVersions.some((version) => modernRevisions.includes(String(version)));
+    return Array.isArray(supportedVersions) && supportedVersions.some((version) => modernRevisions.includes(asText(version)));
   }
   const { code, data } = answer.error;
   if (code !== modernCode.unsupportedVersion) return code === modernCode.headerMismatch || code === modernCode.missingClientCapability;
   const supported = isObject(data) ? data['supported'] : undefined;
-  return Array.isArray(supported) && supported.some((version) => modernRevisions.includes(String(version)));
+  return Array.isArray(supported) && supported.some((version) => modernRevisions.includes(asText(version)));
 }
 
 /** A pipe that is opened once and may change its listener: so the second era can be tried with the same process. */

@@ -41,7 +41,7 @@ export class LegacyHttp {
     if (method !== 'GET' && method !== 'DELETE') {
       return refuse(reply, 405, rpcCode.invalidRequest, `method ${method} is not allowed`, { allow: 'GET, POST, DELETE' });
     }
-    const session = this.#sessionOf(request, reply, principal, null);
+    const session = this.#sessionOf(request, reply, principal);
     if (session === undefined) return;
     if (method === 'GET') this.#listen(request, reply, session);
     else this.#end(request, reply, session);
@@ -63,7 +63,7 @@ export class LegacyHttp {
   async post(message: RpcMessage, request: HttpRequest, reply: HttpReply, principal: Principal): Promise<void> {
     const asked = 'method' in message && 'id' in message ? message : undefined;
     if (asked?.method === 'initialize') return this.#begin(asked, reply, principal);
-    const session = this.#sessionOf(request, reply, principal, asked?.id ?? null);
+    const session = this.#sessionOf(request, reply, principal, asked?.id);
     if (session === undefined) return;
     if (asked !== undefined) return this.#answer(asked, reply, session);
     if (!('method' in message)) session.receiveResponse(message);
@@ -128,7 +128,7 @@ export class LegacyHttp {
   }
 
   /** The request's session, if it is this principal's; a session of somebody else is as unknown as one that never was. */
-  #sessionOf(request: HttpRequest, reply: HttpReply, principal: Principal, id: RequestId | null): LegacySession | undefined {
+  #sessionOf(request: HttpRequest, reply: HttpReply, principal: Principal, id?: RequestId): LegacySession | undefined {
     const key = request.header('mcp-session-id');
     if (key === undefined) {
       refuse(reply, 400, rpcCode.invalidRequest, 'the header Mcp-Session-Id is missing; begin with initialize', {}, id);
@@ -177,7 +177,7 @@ export function refuse(
   code: number,
   message: string,
   headers: Readonly<Record<string, string>> = {},
-  id: RequestId | null = null,
+  id?: RequestId,
 ): void {
   sendJson(reply, status, respond(id, { error: { code, message } }), headers);
 }

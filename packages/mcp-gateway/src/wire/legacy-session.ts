@@ -112,7 +112,7 @@ export class LegacySession {
 
   /** The client's answer to a question. One that answers none is left aside. */
   receiveResponse(response: RpcResponse): void {
-    if (response.id === null) return;
+    if (response.id === undefined || response.id === null) return;
     this.#asked.get(response.id)?.('result' in response ? { result: response.result } : { error: response.error });
   }
 
@@ -190,7 +190,7 @@ function invalid(message: string): Answer {
   return { error: { code: rpcCode.invalidParams, message } };
 }
 
-/** An answer as a response. */
-export function respond(id: RequestId | null, answer: Answer): RpcResponse {
-  return { jsonrpc: '2.0', id, ...answer };
+/** An answer as a response; without an id where its request cannot be told, as the protocol's schema has it. */
+export function respond(id: RequestId | undefined, answer: Answer): RpcResponse {
+  return { jsonrpc: '2.0', ...(id !== undefined && { id }), ...answer };
 }

@@ -1,3 +1,5 @@
+import { asText } from '../json-rpc.ts';
+
 /** The levels of log messages (RFC 5424), the most verbose first. */
 export const logLevels: readonly string[] = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'];
 
@@ -8,7 +10,7 @@ export function moreVerbose(level: string, than: string | undefined): boolean {
 
 /** Whether a client that asked for `wanted` is sent a message of this level. */
 export function isWanted(level: unknown, wanted: string): boolean {
-  return logLevels.indexOf(String(level)) >= logLevels.indexOf(wanted);
+  return logLevels.indexOf(asText(level)) >= logLevels.indexOf(wanted);
 }
 
 /** Whether a value is one of the levels. */

@@ -54,6 +54,6 @@ async function read(request: HttpRequest, reply: HttpReply): Promise<RpcMessage 
   }
   const classified = classify(value);
   if (classified.kind !== 'invalid') return classified.message;
-  refuse(reply, 400, rpcCode.invalidRequest, `the body is ${classified.problem}`);
+  refuse(reply, 400, rpcCode.invalidRequest, `the body is ${classified.problem}`, {}, classified.id);
   return undefined;
 }

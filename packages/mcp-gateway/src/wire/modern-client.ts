@@ -2,6 +2,7 @@ import type { ClientQuestion, ClientSide } from '../call.ts';
 import { type Answer, isObject, type JsonObject, type RequestId, type RpcMessage, type RpcNotification } from '../json-rpc.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './connection.ts';
+import { sampleOf } from './lines.ts';
 import { meta, modernRevisions, withMeta, withoutOwnedMeta } from './modern.ts';
 import { encodeHeader, nameMember, parameterHeaders, parameterValues } from './modern-headers.ts';
 import type { Outstanding } from './outstanding.ts';
@@ -63,8 +64,9 @@ export class ModernClient implements Connection, PipeListener {
     for (let round = 0; round < mostRounds; round += 1) {
       const answer = await this.#send(method, sent, options);
       const { client } = options;
-      if (client?.modern === true || !('result' in answer) || answer.result['resultType'] !== 'input_required') return answer;
-      const { inputRequests, requestState } = answer.result;
+      if (client?.modern === true || !('result' in answer)) return answer;
+      const { resultType, inputRequests, requestState } = answer.result;
+      if (resultType !== 'input_required') return this.#complete(answer, resultType);
       const inputResponses = await answers(isObject(inputRequests) ? inputRequests : {}, client);
       sent = { ...params, inputResponses, ...(requestState !== undefined && { requestState }) };
     }
@@ -155,6 +157,12 @@ export class ModernClient implements Connection, PipeListener {
   #cancel(requestId: RequestId): void {
     if (this.#pipe.cancelsByClosing || this.#outstanding.ended) return;
     this.#pipe.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } }).catch(() => {});
+  }
+
+  /** Results of extensions are for clients that know of them. */
+  #complete(answer: Answer, resultType: unknown): Answer {
+    if (resultType === 'complete' || typeof resultType !== 'string') return answer;
+    throw this.#broken(`answered with a result of the type '${sampleOf(resultType)}', which is not known here`);
   }
 
   #broken(problem: string): UpstreamError {

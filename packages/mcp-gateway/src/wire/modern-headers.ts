@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../json-rpc.ts';
+import { asText, isObject, type JsonObject } from '../json-rpc.ts';
 import { taskMethods } from '../tasks.ts';
 
 const encodedForm = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/;
@@ -71,7 +71,7 @@ function annotation(schema: JsonObject, path: readonly string[], reachable: bool
   const where = `/${path.join('/')}`;
   if (typeof header !== 'string' || !token.test(header)) throw new BadAnnotation(`x-mcp-header of ${where} is not a header name`);
   if (!reachable || path.length === 0) throw new BadAnnotation(`x-mcp-header of ${where} cannot be reached through properties alone`);
-  if (!primitives.includes(String(schema['type'])))
+  if (!primitives.includes(asText(schema['type'])))
     throw new BadAnnotation(`x-mcp-header of ${where} is not on a string, integer or boolean`);
   return { header, path };
 }
@@ -81,7 +81,7 @@ export function parameterValues(headers: readonly ParameterHeader[], args: unkno
   const values: Record<string, string> = {};
   for (const { header, path } of headers) {
     const value = path.reduce<unknown>((inside, member) => (isObject(inside) ? inside[member] : undefined), args);
-    if (value !== undefined && value !== null) values[`mcp-param-${header.toLowerCase()}`] = encodeHeader(String(value));
+    if (value !== undefined && value !== null) values[`mcp-param-${header.toLowerCase()}`] = encodeHeader(asText(value));
   }
   return values;
 }

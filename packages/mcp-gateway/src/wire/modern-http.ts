@@ -1,5 +1,5 @@
 import type { Principal } from '../call.ts';
-import { type Answer, isObject, type JsonObject, type RpcRequest, rpcCode } from '../json-rpc.ts';
+import { type Answer, asText, isObject, type JsonObject, type RpcRequest, rpcCode } from '../json-rpc.ts';
 import type { Router } from '../router.ts';
 import { event, eventStream, type HttpReply, type HttpRequest, type HttpStream, sendJson } from './exchange.ts';
 import { respond } from './legacy-session.ts';
@@ -69,25 +69,25 @@ export class ModernHttp {
     const inBody = isObject(_meta) ? _meta[meta.protocolVersion] : undefined;
     const version = request.header('mcp-protocol-version');
     if (version === undefined) return mismatch('the header MCP-Protocol-Version is missing');
-    if (inBody !== undefined && inBody !== version) return mismatch(`MCP-Protocol-Version says '${version}', the body '${String(inBody)}'`);
+    if (inBody !== undefined && inBody !== version) return mismatch(`MCP-Protocol-Version says '${version}', the body '${asText(inBody)}'`);
     if (!modernRevisions.includes(version)) return unsupportedVersion(version);
     if (request.header('mcp-method') !== method) return mismatch(`Mcp-Method says '${request.header('mcp-method')}', the body '${method}'`);
     const member = nameMember(method);
     if (member === undefined || typeof params[member] !== 'string') return undefined;
     const name = request.header('mcp-name');
     if (name === undefined) return mismatch('the header Mcp-Name is missing');
-    if (decodeHeader(name) !== params[member]) return mismatch(`Mcp-Name says '${name}', the body '${String(params[member])}'`);
+    if (decodeHeader(name) !== params[member]) return mismatch(`Mcp-Name says '${name}', the body '${params[member]}'`);
     return method === 'tools/call' ? this.#parameterProblem(params, request, principal) : undefined;
   }
 
   async #parameterProblem(params: JsonObject, request: HttpRequest, principal: Principal): Promise<Answer | undefined> {
     const { _meta } = params;
     const capabilities = isObject(_meta) ? _meta[meta.clientCapabilities] : undefined;
-    const tool = await this.#router.knownTool(principal, isObject(capabilities) ? capabilities : {}, String(params['name']));
+    const tool = await this.#router.knownTool(principal, isObject(capabilities) ? capabilities : {}, asText(params['name']));
     for (const { header, path } of tool === undefined ? [] : annotated(tool)) {
       const value = path.reduce<unknown>((inside, part) => (isObject(inside) ? inside[part] : undefined), params['arguments']);
       const given = request.header(`mcp-param-${header.toLowerCase()}`);
-      if (!says(given, value)) return mismatch(`Mcp-Param-${header} says '${given}', the body '${String(value)}'`);
+      if (!says(given, value)) return mismatch(`Mcp-Param-${header} says '${given}', the body '${asText(value)}'`);
     }
     return undefined;
   }
@@ -110,7 +110,7 @@ function annotated(tool: JsonObject): ReturnType<typeof parameterHeaders> {
 }
 
 function sameValue(said: string, value: unknown): boolean {
-  return typeof value === 'number' ? /^-?\d+(\.\d+)?$/.test(said) && Number(said) === value : said === String(value);
+  return typeof value === 'number' ? /^-?\d+(\.\d+)?$/.test(said) && Number(said) === value : said === asText(value);
 }
 
 function mismatch(message: string): Answer {

@@ -106,12 +106,16 @@ export class ModernServer {
   }
 
   async #converse(method: string, params: JsonObject, exchange: ModernExchange): Promise<Answer> {
-    const { inputResponses, requestState, _meta, ...subject } = params;
+    const { inputResponses = {}, requestState, _meta, ...subject } = params;
+    if (!isObject(inputResponses)) return invalid("'inputResponses' must be an object");
+    if (requestState !== undefined && typeof requestState !== 'string') return invalid("'requestState' must be a string");
     const digest = digestOf([method, subject]);
-    const resumed = typeof requestState === 'string' ? this.#parked.resume(requestState, exchange.principal, digest) : 'not-ours';
+    const resumed = requestState !== undefined ? this.#parked.resume(requestState, exchange.principal, digest) : 'not-ours';
     if (typeof resumed === 'string' && resumed !== 'not-ours') return refusedState(resumed);
-    const answers = isObject(inputResponses) ? inputResponses : {};
-    const conversation = typeof resumed === 'string' ? this.#begin(method, params, exchange.principal, answers) : resumed;
+    // what is no answer is as good as none: the server asks again
+    const answers = Object.fromEntries(Object.entries(inputResponses).filter(([, answer]) => isObject(answer)));
+    const given = 'inputResponses' in params ? { ...params, inputResponses: answers } : params;
+    const conversation = typeof resumed === 'string' ? this.#begin(method, given, exchange.principal, answers) : resumed;
     const front = this.#fronts.get(conversation) as Front;
     front.tell = exchange.tell;
     front.progressToken = isObject(_meta) ? _meta['progressToken'] : undefined;
@@ -148,7 +152,7 @@ export class ModernServer {
 
   async #listen(id: RequestId, params: JsonObject, { principal, tell, signal }: ModernExchange): Promise<Answer> {
     const filter = params['notifications'];
-    if (!isObject(filter)) return { error: { code: rpcCode.invalidParams, message: "'notifications' must be an object" } };
+    if (!isObject(filter)) return invalid("'notifications' must be an object");
     await this.#subscriptions.listen(id, principal, filter as Filter, tell, signal);
     return { result: { resultType: 'complete', _meta: { [meta.serverInfo]: this.#serverInfo, [meta.subscriptionId]: id } } };
   }
@@ -186,7 +190,11 @@ function envelopeProblem({ _meta }: JsonObject): Answer | undefined {
 }
 
 function missing(member: string, what: string): Answer {
-  return { error: { code: rpcCode.invalidParams, message: `'_meta["${member}"]' must be ${what}` } };
+  return invalid(`'_meta["${member}"]' must be ${what}`);
+}
+
+function invalid(message: string): Answer {
+  return { error: { code: rpcCode.invalidParams, message } };
 }
 
 /** The answer to a request in a revision that is not spoken here. */

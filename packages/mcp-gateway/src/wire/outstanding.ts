@@ -78,7 +78,7 @@ export class Outstanding {
 
   /** Ends the request that a response answers; what is wrong where there is none. */
   settle(response: RpcResponse): FrameProblem | undefined {
-    const request = response.id === null ? undefined : this.#requests.get(response.id);
+    const request = response.id === undefined || response.id === null ? undefined : this.#requests.get(response.id);
     if (request === undefined)
       return { problem: 'sent a response that answers no open request', sample: `id ${JSON.stringify(response.id)}` };
     request.settle('result' in response ? { result: response.result } : { error: response.error });

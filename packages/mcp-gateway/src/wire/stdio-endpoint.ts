@@ -47,7 +47,7 @@ export class StdioEndpoint {
     const lines = new Lines(
       largestMessage,
       (line) => this.#receive(line),
-      ({ problem }) => this.#write(respond(null, { error: { code: rpcCode.invalidRequest, message: `the client ${problem}` } })),
+      ({ problem }) => this.#write(respond(undefined, { error: { code: rpcCode.invalidRequest, message: `the client ${problem}` } })),
     );
     this.#input = input;
     this.#output.on('error', () => this.close());
@@ -75,15 +75,15 @@ export class StdioEndpoint {
     try {
       value = JSON.parse(line);
     } catch {
-      this.#write(respond(null, { error: { code: rpcCode.parseError, message: 'the line is not JSON' } }));
+      this.#write(respond(undefined, { error: { code: rpcCode.parseError, message: 'the line is not JSON' } }));
       return;
     }
     const classified = classify(value);
-    if (classified.kind === 'request' && classified.message.method === 'initialize') this.#begin(classified.message);
+    if (classified.kind === 'request' && begins(classified.message)) this.#begin(classified.message);
     else if (classified.kind === 'request') void this.#request(classified.message);
     else if (classified.kind === 'notification') this.#notification(classified.message);
     else if (classified.kind === 'response') this.#session?.receiveResponse(classified.message);
-    else this.#write(respond(null, { error: { code: rpcCode.invalidRequest, message: `the line is ${classified.problem}` } }));
+    else this.#write(respond(classified.id, { error: { code: rpcCode.invalidRequest, message: `the line is ${classified.problem}` } }));
   }
 
   #notification(notification: RpcNotification): void {
@@ -108,11 +108,9 @@ export class StdioEndpoint {
 
   /** A request that says who it is stands for itself; the others belong to the one session that `initialize` begins. */
   async #answer(request: RpcRequest): Promise<RpcResponse | undefined> {
-    const { id, params = {} } = request;
-    const { _meta } = params;
-    if (isObject(_meta) && meta.protocolVersion in _meta) return this.#answerModern(request);
+    if (standsForItself(request)) return this.#answerModern(request);
     if (this.#session !== undefined) return this.#session.answer(request, (message) => this.#write(message));
-    return respond(id, {
+    return respond(request.id, {
       error: { code: rpcCode.invalidRequest, message: 'begin with initialize, or say in _meta which revision this is' },
     });
   }
@@ -137,4 +135,14 @@ export class StdioEndpoint {
   #write(message: RpcMessage): void {
     this.#output.write(`${JSON.stringify(message)}\n`);
   }
+}
+
+/** Whether a request says which revision it is of; those with a handshake say so once, in `initialize`. */
+function standsForItself({ params }: RpcRequest): boolean {
+  const _meta = params?.['_meta'];
+  return isObject(_meta) && meta.protocolVersion in _meta;
+}
+
+function begins(request: RpcRequest): boolean {
+  return request.method === 'initialize' && !standsForItself(request);
 }

@@ -1,5 +1,5 @@
 import { isFor, type Owner, type Principal } from '../call.ts';
-import type { RequestId, RpcNotification } from '../json-rpc.ts';
+import { asText, type RequestId, type RpcNotification } from '../json-rpc.ts';
 import type { Tell } from './legacy-session.ts';
 import { meta, withMeta } from './modern.ts';
 
@@ -78,7 +78,7 @@ export class Subscriptions {
 
   tell(hears: (principal: Principal) => boolean, notification: RpcNotification): void {
     const { method, params } = notification;
-    const uri = method === 'notifications/resources/updated' ? String(params?.['uri']) : undefined;
+    const uri = method === 'notifications/resources/updated' ? asText(params?.['uri']) : undefined;
     for (const { principal, lists, uris, tell } of this.#open) {
       if (hears(principal) && (uri === undefined ? lists.has(method) : uris.has(uri))) tell(notification);
     }
