@@ -158,6 +158,18 @@ describe('headers', () => {
     expect(outcome).toEqual(expected);
   });
 
+  test.each([
+    ['stdio', ['good', 'broken'], 0],
+    ['http', ['good'], 1],
+  ] as const)('over %s decide whether such a tool is listed, each by itself', async (kind, names, count) => {
+    const good = { name: 'good', inputSchema: { type: 'object' } };
+    const broken = { name: 'broken', inputSchema: { type: 'object', properties: { n: { type: 'number', 'x-mcp-header': 'N' } } } };
+    const { connection, problems } = await talk(kind, () => ({ result: { resultType: 'complete', tools: [good, broken] } }));
+    const listed = (await connection.request('tools/list', {}, { signal: never() })) as { result: { tools: JsonObject[] } };
+    expect(listed.result.tools.map(({ name }) => name)).toEqual(names);
+    expect(problems.filter(({ problem }) => problem.includes('x-mcp-header of /n'))).toHaveLength(count);
+  });
+
   test('are accepted by a real server, the parameters’ among them', async () => {
     const { url } = keep(await startHttpFixture('modern'));
     const { connection } = await talkOver(() => new HttpPipe('files', { url, headers: {} }));
@@ -366,6 +378,24 @@ describe('listening', () => {
     ]);
     const [first, second] = pipe.requests('subscriptions/listen');
     expect(pipe.notifications('notifications/cancelled').map(({ params }) => params?.['requestId'])).toEqual([first?.id, second?.id]);
+  });
+
+  test('is begun again when the server has ended it, and what may have changed meanwhile is asked for', async () => {
+    const { pipe, notifications, connection } = await talk('stdio', () => undefined, { tools: { listChanged: true } });
+    const [first] = pipe.requests('subscriptions/listen');
+    pipe.server.message({ jsonrpc: '2.0', id: first?.id as number, result: { resultType: 'complete' } });
+    await until(() => filters(pipe).length === 2, { what: 'the next stream' });
+    expect(notifications.map(({ method }) => method)).toEqual(['notifications/tools/list_changed']);
+    await connection.close();
+    expect(filters(pipe)).toHaveLength(2);
+  });
+
+  test('is not begun again where the server has no such thing', async () => {
+    const { pipe } = await talk('stdio', () => undefined, { tools: { listChanged: true } });
+    const [first] = pipe.requests('subscriptions/listen');
+    pipe.server.message({ jsonrpc: '2.0', id: first?.id as number, error: { code: -32_601, message: 'Method not found' } });
+    await new Promise((resolve) => setTimeout(resolve, 1_200)); // longer than the wait for the next
+    expect(filters(pipe)).toHaveLength(1);
   });
 
   test('hands notifications on without the protocol’s own members, and keeps its own business to itself', async () => {

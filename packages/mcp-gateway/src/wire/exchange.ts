@@ -46,6 +46,18 @@ export function sendJson(reply: HttpReply, status: number, body: unknown, header
 /** The headers of a stream of events. */
 export const eventStream = { 'content-type': 'text/event-stream', 'cache-control': 'no-cache, no-transform', 'x-accel-buffering': 'no' };
 
+/** How often a stream says that it is still there, in ms: proxies take long silence for its end. */
+const aliveEveryMs = 25_000;
+
+/** Answers with a stream of events, which is kept alive by comments. */
+export function openEvents(reply: HttpReply): HttpStream {
+  const stream = reply.stream(200, eventStream);
+  const timer = setInterval(() => stream.write(':\n\n'), aliveEveryMs);
+  timer.unref();
+  stream.onClose(() => clearInterval(timer));
+  return stream;
+}
+
 /** A message as an event of a stream. */
 export function event(message: unknown): string {
   return `event: message\ndata: ${JSON.stringify(message)}\n\n`;

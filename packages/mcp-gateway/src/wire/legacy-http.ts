@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Principal } from '../call.ts';
 import { type RequestId, type RpcMessage, type RpcRequest, rpcCode } from '../json-rpc.ts';
 import type { Router } from '../router.ts';
-import { accepts, event, eventStream, type HttpReply, type HttpRequest, type HttpStream, sendJson } from './exchange.ts';
+import { accepts, event, eventStream, type HttpReply, type HttpRequest, type HttpStream, openEvents, sendJson } from './exchange.ts';
 import { legacyRevisions } from './legacy.ts';
 import { type GatewayDescription, LegacySession, respond } from './legacy-session.ts';
 
@@ -156,7 +156,7 @@ export class LegacyHttp {
   }
 
   #open(reply: HttpReply): HttpStream {
-    const stream = reply.stream(200, eventStream);
+    const stream = openEvents(reply);
     this.#streams.add(stream);
     stream.onClose(() => this.#streams.delete(stream));
     return stream;

@@ -125,6 +125,9 @@ export class LegacySession {
   close(): void {
     for (const running of this.#running.values()) running.abort(new Error('the session has ended'));
     this.listener?.end();
+    if (this.subscriptions.size === 0) return;
+    this.subscriptions.clear();
+    this.#router.watch(this.principal, this.capabilities).catch(() => {}); // a gateway that closes watches nothing any more
   }
 
   async #answer({ method, params = {} }: RpcRequest, tell: Tell, signal: AbortSignal): Promise<Answer> {

@@ -1,6 +1,7 @@
 import type { ClientQuestion, ClientSide } from '../call.ts';
-import { type Answer, isObject, type JsonObject, type RequestId, type RpcMessage, type RpcNotification } from '../json-rpc.ts';
+import { type Answer, asText, isObject, type JsonObject, type RequestId, type RpcMessage, type RpcNotification } from '../json-rpc.ts';
 import { UpstreamError } from '../upstream-error.ts';
+import { keepOpen } from './change-stream.ts';
 import type { Connection, ConnectionListener, RequestOptions, ServerDescription } from './connection.ts';
 import { sampleOf } from './lines.ts';
 import { meta, modernRevisions, withMeta, withoutOwnedMeta } from './modern.ts';
@@ -10,6 +11,13 @@ import type { FrameProblem, Pipe, PipeListener } from './pipe.ts';
 
 /** How often a server may ask for more input before its call is given up. */
 const mostRounds = 20;
+
+/** What tells of changes, by the member that asks for it. */
+const changes = [
+  ['toolsListChanged', 'notifications/tools/list_changed'],
+  ['promptsListChanged', 'notifications/prompts/list_changed'],
+  ['resourcesListChanged', 'notifications/resources/list_changed'],
+] as const;
 
 /** Notifications that go no further than the conversation, or than the client of one request. */
 const ownBusiness = [
@@ -64,6 +72,7 @@ export class ModernClient implements Connection, PipeListener {
     for (let round = 0; round < mostRounds; round += 1) {
       const answer = await this.#send(method, sent, options);
       const { client } = options;
+      if ('result' in answer && method === 'tools/list') return this.#withoutUnusable(answer.result);
       if (client?.modern === true || !('result' in answer)) return answer;
       const { resultType, inputRequests, requestState } = answer.result;
       if (resultType !== 'input_required') return this.#complete(answer, resultType);
@@ -71,6 +80,25 @@ export class ModernClient implements Connection, PipeListener {
       sent = { ...params, inputResponses, ...(requestState !== undefined && { requestState }) };
     }
     throw this.#broken(`asked for input ${mostRounds} times and gave no result`);
+  }
+
+  /** Tools whose annotations cannot be followed over HTTP are not offered there, each by itself (2026-07-28, transports). */
+  #withoutUnusable(result: JsonObject): Answer {
+    const { tools } = result;
+    if (!this.#pipe.cancelsByClosing || !Array.isArray(tools)) return { result };
+    const usable = tools.filter((tool) => {
+      try {
+        if (isObject(tool)) parameterHeaders(tool['inputSchema']);
+        return true;
+      } catch (error) {
+        this.#listener.problem({
+          problem: `offers a tool that cannot be called: ${(error as Error).message}`,
+          sample: asText(tool).slice(0, 200),
+        });
+        return false;
+      }
+    });
+    return { result: { ...result, tools: usable } };
   }
 
   async watch(uris: ReadonlySet<string>): Promise<void> {
@@ -84,9 +112,18 @@ export class ModernClient implements Connection, PipeListener {
       ...(offers('resources', 'listChanged') && { resourcesListChanged: true }),
       ...(uris.size > 0 && { resourceSubscriptions: [...uris] }),
     };
-    if (Object.keys(notifications).length === 0) return;
-    // the stream ends with the conversation, with the next watch, or when the server ends it; calls find out the rest
-    this.#send('subscriptions/listen', { notifications }, { signal: this.#watch.signal }).catch(() => {});
+    if (Object.keys(notifications).length > 0) void this.#listen(notifications, this.#watch.signal);
+  }
+
+  async #listen(notifications: JsonObject, signal: AbortSignal): Promise<void> {
+    await keepOpen({
+      signal,
+      open: async () => !('error' in (await this.#send('subscriptions/listen', { notifications }, { signal }))),
+      over: () => signal.aborted || this.#outstanding.ended,
+      missed: () => {
+        for (const [member, method] of changes) if (notifications[member] === true) this.#listener.notification({ jsonrpc: '2.0', method });
+      },
+    });
   }
 
   async close(): Promise<void> {

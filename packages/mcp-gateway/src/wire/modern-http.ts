@@ -1,7 +1,7 @@
 import type { Principal } from '../call.ts';
 import { type Answer, asText, isObject, type JsonObject, type RpcRequest, rpcCode } from '../json-rpc.ts';
 import type { Router } from '../router.ts';
-import { event, eventStream, type HttpReply, type HttpRequest, type HttpStream, sendJson } from './exchange.ts';
+import { event, type HttpReply, type HttpRequest, type HttpStream, openEvents, sendJson } from './exchange.ts';
 import { respond } from './legacy-session.ts';
 import { meta, modernCode, modernRevisions } from './modern.ts';
 import { BadAnnotation, decodeHeader, nameMember, parameterHeaders } from './modern-headers.ts';
@@ -57,7 +57,7 @@ export class ModernHttp {
   }
 
   #open(reply: HttpReply): HttpStream {
-    const stream = reply.stream(200, eventStream);
+    const stream = openEvents(reply);
     this.#streams.add(stream);
     stream.onClose(() => this.#streams.delete(stream));
     return stream;
