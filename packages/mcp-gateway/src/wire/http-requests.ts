@@ -92,16 +92,19 @@ export class HttpRequests {
 
   #sendOnce(method: string, url: URL, { body, signal, headers }: OneRequest): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
       if (this.#closed) throw new UnreachableError(this.#server, 'was disconnected');
       const send = isHttps(url) ? httpsRequest : httpRequest;
-      const request = send(url, {
-        method,
-        agent: this.#agent,
-        headers: { ...this.#headers(body), ...headers },
-        ...(signal && { signal }),
-      });
+      const request = send(url, { method, agent: this.#agent, headers: { ...this.#headers(body), ...headers } });
+      // the option `signal` would do this with an error, for which a connection that is just being given back has no listener
+      const onAbort = () => {
+        reject(signal?.reason);
+        request.destroy();
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      request.once('close', () => signal?.removeEventListener('abort', onAbort));
       request.once('response', resolve);
-      request.once('error', (cause: NodeJS.ErrnoException) => reject(signal?.aborted ? signal.reason : this.#unreachable(cause)));
+      request.on('error', (cause: NodeJS.ErrnoException) => reject(this.#unreachable(cause)));
       request.end(body);
     });
   }
