@@ -45,4 +45,5 @@ export { HttpPipe } from './wire/http-pipe.ts';
 export type { HttpCredential, HttpTarget } from './wire/http-requests.ts';
 export type { SessionBounds } from './wire/legacy-http.ts';
 export type { FrameProblem, Pipe, PipeListener } from './wire/pipe.ts';
+export { SsePipe } from './wire/sse-pipe.ts';
 export { StdioPipe, type StdioTarget } from './wire/stdio-pipe.ts';
