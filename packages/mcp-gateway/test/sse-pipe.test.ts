@@ -443,6 +443,17 @@ describe('a conversation', () => {
     expect(server.posted('notifications/cancelled')[0]?.params).toEqual({ requestId: id, reason: 'enough' });
   });
 
+  test('hears that a list has changed, and what the server asks', async () => {
+    const { server, gateway } = await conversation();
+    const tools = ['echo', 'tide'].map((name) => ({ name, inputSchema: { type: 'object' } }));
+    server.set({ answer: (message) => (message.method === 'tools/list' ? { result: { tools } } : smallServer(message)) });
+    server.send({ method: 'notifications/tools/list_changed' });
+    await until(async () => (await toolNames(gateway)).includes('old__tide'), { what: 'the new list' });
+    server.send({ id: 'still there?', method: 'ping' });
+    await until(() => server.requests.some(({ message }) => message?.id === 'still there?'), { what: 'the answer' });
+    expect(server.requests.at(-1)?.message).toEqual({ jsonrpc: '2.0', id: 'still there?', result: {} });
+  });
+
   test('is begun again, once, where the server has forgotten it, and the caller does not notice', async () => {
     const { server, gateway } = await conversation();
     let forgotten = true;
