@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import { freePort, until } from '@tidegate/test-kit';
 import { describe, expect, test } from 'vitest';
 import type { RpcMessage } from '../src/json-rpc.ts';
@@ -333,6 +334,7 @@ describe('a message that is refused', () => {
 
 test('a send that is aborted ends with the reason, and the pipe goes on', async () => {
   const { server, pipe, closed } = await openedOver({ post: ({ id }) => id === 1 });
+  expect(pipe.cancelsByClosing).toBe(false); // the server may go on, and is told
   const abort = new AbortController();
   const refused = rejection(pipe.send(ping, abort.signal));
   await until(() => server.methods.length === 1, { what: 'the message' });
@@ -367,6 +369,7 @@ test('closing ends the stream and what is under way, tells nothing and lets noth
   await noSockets(server);
   await expect(pipe.send(ping)).rejects.toBeInstanceOf(UnreachableError);
   expect(server.requests).toHaveLength(2);
+  await pause(20); // for what must not come
   expect(closed).toEqual([]);
 });
 

@@ -17,7 +17,7 @@ export class SsePipe implements Pipe {
   readonly #url: URL;
   readonly #requests: HttpRequests;
   readonly #closing = new AbortController();
-  /** Where messages go; known while the stream is open. */
+  /** Where messages go, once the stream has named it. */
   #endpoint: URL | undefined;
 
   constructor(server: string, target: HttpTarget) {
@@ -86,7 +86,6 @@ export class SsePipe implements Pipe {
         if (signal.aborted) reject(signal.reason);
         else if (this.#endpoint === undefined) reject(end);
         else listener.closed(end);
-        this.#endpoint = undefined;
         this.#requests.close();
       }, reject);
     });
