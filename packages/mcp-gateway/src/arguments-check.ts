@@ -2,7 +2,7 @@ import vm from 'node:vm';
 import { Ajv, type ErrorObject, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { asText, type JsonObject } from './json-rpc.ts';
+import { asText, isObject, type JsonObject } from './json-rpc.ts';
 
 /** What comes of checking the arguments of a tool. */
 export type Verdict =
@@ -72,8 +72,14 @@ function checkOf(schema: unknown, text: string): Check {
   } catch (error) {
     return unchecked(`its inputSchema cannot be used: ${(error as Error).message}`);
   }
-  const check: Check = (args) => (validate(args) ? { kind: 'fit' } : { kind: 'unfit', problem: inWords(validate.errors ?? []) });
+  const check: Check = (args) =>
+    validate(args) || validate(withoutNulls(args)) ? { kind: 'fit' } : { kind: 'unfit', problem: inWords(validate.errors ?? []) };
   return mayTakeLong.test(text) ? bounded(check) : check;
+}
+
+/** Arguments that are null count as left out, as they do for the protocol's own headers (2026-07-28, transports); many models write them so. */
+function withoutNulls(args: unknown): unknown {
+  return isObject(args) ? Object.fromEntries(Object.entries(args).filter(([, value]) => value !== null)) : args;
 }
 
 function compiled(schema: JsonObject): ValidateFunction {

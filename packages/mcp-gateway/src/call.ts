@@ -16,7 +16,9 @@ export interface Principal {
 
 /** Whose something is: a whole tenant's, or that of one of its users. */
 export interface Owner {
+  /** Whose data, limits and budgets these are. */
   readonly tenant: string;
+  /** Who of that tenant; undefined for all of it. */
   readonly user?: string | undefined;
 }
 

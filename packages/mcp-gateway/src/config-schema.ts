@@ -76,7 +76,7 @@ const stdioServer = z.strictObject({
 
 const httpServer = z
   .strictObject({
-    type: z.enum(['http', 'streamable-http', 'streamableHttp']).optional(),
+    type: z.enum(['http', 'streamable-http', 'streamableHttp', 'sse']).optional(),
     url: z.url({ protocol: /^https?$/, error: 'expected an http or https address' }),
     headers: texts.optional(),
     oauth: oauth.optional(),

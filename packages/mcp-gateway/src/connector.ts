@@ -1,5 +1,4 @@
 import type { HttpServerConfig, ServerConfig } from './gateway-config.ts';
-import type { JsonObject } from './json-rpc.ts';
 import { Credential, type OAuthServer } from './oauth/credential.ts';
 import { outboundFetch } from './oauth/outbound-fetch.ts';
 import type { SignIns } from './oauth/sign-ins.ts';
@@ -7,10 +6,13 @@ import { connectSigningIn } from './oauth/signing-in.ts';
 import type { Audience, ServerEntry } from './servers.ts';
 import type { Connect } from './upstream.ts';
 import { version } from './version.ts';
-import { connect, type EraMemory } from './wire/connect.ts';
+import { type ConnectOptions, connect, type EraMemory } from './wire/connect.ts';
 import { HttpPipe } from './wire/http-pipe.ts';
-import type { Pipe } from './wire/pipe.ts';
+import type { HttpTarget } from './wire/http-requests.ts';
+import { SsePipe } from './wire/sse-pipe.ts';
 import { StdioPipe } from './wire/stdio-pipe.ts';
+
+type Pipes = Pick<ConnectOptions, 'openPipe' | 'openOlderPipe'>;
 
 const clientInfo = { name: 'tidegate', version };
 
@@ -18,21 +20,26 @@ const clientInfo = { name: 'tidegate', version };
 export function connector(name: string, server: ServerConfig, signIns: SignIns): ServerEntry['connect'] {
   const memory: EraMemory = {};
   const open =
-    (openPipe: () => Pipe, capabilities: JsonObject): Connect =>
+    (pipes: Pipes, { capabilities }: Audience): Connect =>
     (listener, signal) =>
-      connect({ server: name, openPipe, listener, clientInfo, capabilities, memory, signal });
+      connect({ server: name, ...pipes, listener, clientInfo, capabilities, memory, signal });
   if ('command' in server) {
     const { command, args = [], env = {}, cwd } = server;
-    return ({ capabilities }) => open(() => new StdioPipe(name, { command, args, env, cwd }), capabilities);
+    return (audience) => open({ openPipe: () => new StdioPipe(name, { command, args, env, cwd }) }, audience);
   }
   const { url, headers = {} } = server;
-  if (server.oauth === undefined) return ({ capabilities }) => open(() => new HttpPipe(name, { url, headers }), capabilities);
+  if (server.oauth === undefined) return (audience) => open(pipesTo(name, server.type, { url, headers }), audience);
   const credentialOf = credentials(name, server, signIns);
   return (audience) => {
     const credential = credentialOf(audience);
-    const signedIn = open(() => new HttpPipe(name, { url, headers, credential }), audience.capabilities);
+    const signedIn = open(pipesTo(name, server.type, { url, headers, credential }), audience);
     return (listener, signal) => connectSigningIn(credential, signedIn, listener, signal);
   };
+}
+
+function pipesTo(name: string, type: HttpServerConfig['type'], target: HttpTarget): Pipes {
+  const openOlderPipe = () => new SsePipe(name, target);
+  return type === 'sse' ? { openPipe: openOlderPipe } : { openPipe: () => new HttpPipe(name, target), openOlderPipe };
 }
 
 /** One credential a user, however many conversations he has with the server. */

@@ -58,10 +58,13 @@ export interface StdioServerConfig extends ServerOptions {
   readonly cwd?: string | undefined;
 }
 
-/** A server that has an address, spoken to over streamable HTTP. */
+/** A server that has an address, spoken to over streamable HTTP, or over HTTP+SSE where it is one of the oldest. */
 export interface HttpServerConfig extends ServerOptions {
-  /** As some editors write it. */
-  readonly type?: 'http' | 'streamable-http' | 'streamableHttp' | undefined;
+  /**
+   * As some editors write it. `sse` is the HTTP+SSE transport of revision 2024-11-05, which is also tried where a server refuses
+   * streamable HTTP as a whole (400, 404, 405). @defaultValue `'http'`
+   */
+  readonly type?: 'http' | 'streamable-http' | 'streamableHttp' | 'sse' | undefined;
   /** The address of its endpoint. */
   readonly url: string;
   /** Sent with every request; where secrets go. */

@@ -48,7 +48,7 @@ export interface GatewayParts {
   readonly now: () => number;
   /** What the gateway tells clients of itself. */
   readonly version: string;
-  /** The sign-ins that people have to go through; the gateway serves their pages. */
+  /** The sign-ins that people have to go through; the gateway serves their pages. @internal */
   readonly signIns?: SignIns;
   /** Run when the gateway closes, after the servers. */
   readonly onClose: () => Promise<void>;

@@ -53,11 +53,17 @@ export async function serve(gateway: Gateway, options: ServeOptions = {}): Promi
   }
 }
 
+/** Something that serves until it is closed. */
+export interface Closable {
+  /** Stops. */
+  close(): Promise<void>;
+}
+
 /**
  * Serves nothing but the pages on which people sign in to servers, on a free port of this machine: for a gateway whose clients
  * speak to it over their standard streams. Does nothing where there is nothing to sign in to, or `publicUrl` says where.
  */
-export async function serveSignIns(gateway: Gateway): Promise<{ close(): Promise<void> }> {
+export async function serveSignIns(gateway: Gateway): Promise<Closable> {
   if (!gateway.needsAddress) return { close: async () => {} };
   const server = createServer((request, response) => {
     const exchange = exchangeOf(request);

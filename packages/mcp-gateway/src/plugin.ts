@@ -42,6 +42,7 @@ export interface Plugin extends Pick<ServerOptions, 'prefix' | 'timeoutMs' | 'to
   readonly name: string;
   /** Told with every result. @defaultValue `'0.0.0'` */
   readonly version?: string;
+  /** In the order of the list. */
   readonly tools: readonly PluginTool[];
   /** A circuit that opens after tools have failed so often in a row. @defaultValue none */
   readonly breaker?: ServerOptions['breaker'];

@@ -27,7 +27,7 @@ export class VirtualServer {
     return this.#resources(uri);
   }
 
-  /** Its part of a catalogue. */
+  /** Its part of a catalogue. @internal */
   of(catalog: CatalogReader): CatalogReader {
     let subset = this.#subsets.get(catalog);
     if (subset === undefined) {

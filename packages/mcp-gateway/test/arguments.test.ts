@@ -58,6 +58,14 @@ describe('arguments', () => {
       { id: 'a b' },
       `'/id' must match pattern "^[\\w\\-]+$"`,
     ],
+    ['that are null are as good as left out', object({ a: { type: 'string' } }, { additionalProperties: false }), { a: null }, 'fit'],
+    ['that are null fit where null is asked for', object({ a: { type: 'null' } }, { required: ['a'] }), { a: null }, 'fit'],
+    [
+      'that are needed are not null',
+      object({ a: { type: 'string' } }, { required: ['a'] }),
+      { a: null },
+      "'' must have required property 'a'",
+    ],
     ['whose format is only an annotation', object({ at: { type: 'string', format: 'date-time' } }), { at: 'tomorrow' }, 'fit'],
   ])('%s', (_what, schema, args, expected) => {
     expect(problem(schema, args)).toBe(expected);

@@ -400,10 +400,11 @@ describe('what is accepted', () => {
     /* as VS Code writes it */
     "a": { "type": "stdio", "command": "node", "args": [], "alwaysAllow": ["x"], "autoApprove": [], "description": "d", "gallery": true, "version": "1", },
     "b": { "type": "http", "url": "http://localhost:1/mcp", "headers": {}, "disabled": true, },
+    "c": { "type": "sse", "url": "http://localhost:1/sse", },
   },
 }`;
     const { config } = await readConfigFile(write(text));
-    expect(Object.keys(config.mcpServers)).toEqual(['a', 'b']);
+    expect(Object.keys(config.mcpServers)).toEqual(['a', 'b', 'c']);
   });
 
   test(`\${env:NAME} anywhere in a text, once or often`, () => {

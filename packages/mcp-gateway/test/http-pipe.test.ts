@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { freePort, type HttpFixture, type HttpFixtureOptions, httpFixture, startProxy, until } from '@tidegate/test-kit';
 import { describe, expect, test } from 'vitest';
 import { serve } from '../src/node.ts';
+import { HttpPipe } from '../src/wire/http-pipe.ts';
 import { call, eventsOf, gatewayOver, keep, nextEvent, refusedWith, swift, textOf, tireless, toolNames } from './gateway-over.ts';
 
 async function server(options: HttpFixtureOptions = {}): Promise<HttpFixture> {
@@ -193,6 +194,19 @@ test('a refusal of one call does not end the calls that run beside it', async ()
   expect(textOf(await slow)).toBe('slept 400');
   expect(downs).toEqual([]);
   expect(posts(fixture, 'initialize')).toHaveLength(1);
+});
+
+test('a request that is taken back in the moment in which its answer ends harms nobody', async () => {
+  const { url } = await answering((_request, response) =>
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n'),
+  );
+  const pipe = new HttpPipe('search', { url, headers: {} });
+  keep({ [Symbol.asyncDispose]: () => pipe.close() });
+  const abort = new AbortController();
+  const message = () => abort.abort(new Error('enough'));
+  await pipe.open({ message, problem: () => {}, closed: () => {} });
+  expect(await pipe.send({ jsonrpc: '2.0', id: 1, method: 'ping' }, abort.signal)).toBe('ended');
+  await until(() => abort.signal.aborted, { what: 'the abort' });
 });
 
 describe('what is no answer', () => {

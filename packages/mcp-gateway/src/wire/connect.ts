@@ -23,6 +23,8 @@ export interface ConnectOptions {
   readonly server: string;
   /** Makes a pipe to the server; not open yet. */
   readonly openPipe: () => Pipe;
+  /** Makes a pipe of the transport that went before, where a server may know that one alone. */
+  readonly openOlderPipe?: () => Pipe;
   /** Told of everything that belongs to no request. */
   readonly listener: ConnectionListener;
   /** What the server is told of this gateway. */
@@ -46,8 +48,8 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
   const { memory, openPipe } = options;
   let pipe = new Redirected(openPipe(), options.server);
   try {
-    let answered = false;
-    if (memory.era !== 'legacy') {
+    let answered = pipe.legacyOnly;
+    if (memory.era !== 'legacy' && !pipe.legacyOnly) {
       const probed = await tryModern(pipe, options);
       if (probed instanceof ModernClient) return probed;
       answered = probed === 'answered';
@@ -60,7 +62,21 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
     return await begun(pipe, options, answered);
   } catch (error) {
     await pipe.close();
-    throw error;
+    return await begunOverOlder(options, error);
+  }
+}
+
+/** The fallback of revision 2025-11-25 (Transports, Backwards Compatibility); `refusal` stands where the older transport cannot be opened. */
+async function begunOverOlder(options: ConnectOptions, refusal: unknown): Promise<Connection> {
+  const { openOlderPipe, server, signal } = options;
+  const mayBeOlder = refusal instanceof UpstreamError && [400, 404, 405].includes(refusal.status ?? 0);
+  if (openOlderPipe === undefined || !mayBeOlder || signal.aborted) throw refusal;
+  const pipe = new Redirected(openOlderPipe(), server);
+  try {
+    return await begun(pipe, options, true);
+  } catch (error) {
+    await pipe.close();
+    throw pipe.opened ? error : refusal;
   }
 }
 
@@ -68,7 +84,7 @@ export async function connect(options: ConnectOptions): Promise<Connection> {
 async function begun(pipe: Redirected, options: ConnectOptions, answered: boolean): Promise<Connection> {
   const { server, listener, clientInfo, capabilities, memory, signal } = options;
   const legacy = new LegacyClient(server, pipe, listener, pipe.outstanding);
-  await pipe.open(legacy);
+  await pipe.open(legacy, signal);
   let welcome: JsonObject;
   try {
     welcome = await legacy.initialize(clientInfo, capabilities, signal);
@@ -92,7 +108,7 @@ async function tryModern(
   let open = false;
   const told: ConnectionListener = { ...listener, closed: (error) => open && listener.closed(error) };
   const modern = new ModernClient(server, pipe, told, clientInfo, pipe.outstanding);
-  await pipe.open(modern);
+  await pipe.open(modern, signal);
   const answer = await discovered(modern, pipe, signal);
   if (answer === 'refused' || answer === 'silent' || !isModern(answer)) {
     memory.era = undefined;
@@ -157,11 +173,16 @@ class Redirected implements Pipe {
   readonly outstanding: Outstanding;
   readonly #pipe: Pipe;
   #listener: PipeListener | undefined;
+  #opened = false;
   #ended = false;
 
   constructor(pipe: Pipe, server: string) {
     this.#pipe = pipe;
     this.outstanding = new Outstanding(server);
+  }
+
+  get opened(): boolean {
+    return this.#opened;
   }
 
   get ended(): boolean {
@@ -172,18 +193,23 @@ class Redirected implements Pipe {
     return this.#pipe.cancelsByClosing;
   }
 
-  async open(listener: PipeListener): Promise<void> {
-    const opened = this.#listener !== undefined;
+  get legacyOnly(): boolean {
+    return this.#pipe.legacyOnly === true;
+  }
+
+  async open(listener: PipeListener, signal: AbortSignal): Promise<void> {
     this.#listener = listener;
-    if (opened) return;
-    await this.#pipe.open({
+    if (this.#opened) return;
+    const redirected: PipeListener = {
       message: (message, replyTo) => this.#listener?.message(message, replyTo),
       problem: (problem) => this.#listener?.problem(problem),
       closed: (error) => {
         this.#ended = true;
         this.#listener?.closed(error);
       },
-    });
+    };
+    await this.#pipe.open(redirected, signal);
+    this.#opened = true;
   }
 
   send(...args: Parameters<Pipe['send']>): ReturnType<Pipe['send']> {

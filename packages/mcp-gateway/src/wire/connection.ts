@@ -13,6 +13,14 @@ export interface ServerDescription {
   readonly instructions?: string;
 }
 
+/** On whose behalf a request is made, in the gateway's own terms. */
+export interface Caller {
+  /** Who calls. */
+  readonly principal: Principal;
+  /** Follows the call through logs, ledger and metrics: 32 hexadecimal digits. */
+  readonly traceId: string;
+}
+
 /** How one request is carried out. */
 export interface RequestOptions {
   /** Takes the request back. */
@@ -22,7 +30,7 @@ export interface RequestOptions {
   /** What the server says of the tool that is called. */
   readonly tool?: JsonObject;
   /** On whose behalf, in the gateway's own terms. */
-  readonly caller?: { readonly principal: Principal; readonly traceId: string };
+  readonly caller?: Caller;
   /** Told when there is a conversation, just before the request is sent. */
   readonly begun?: () => void;
 }

@@ -14,15 +14,19 @@ export interface StreamEnd {
 const defaultRetryMs = 1_000;
 
 /** Reads server-sent events to the end of their stream; one of more than {@link largestMessage} characters is an error. */
-export async function readEvents(response: IncomingMessage, take: (data: string) => void): Promise<StreamEnd> {
+export async function readEvents(response: IncomingMessage, take: (data: string, event?: string) => void): Promise<StreamEnd> {
   let size = 0;
   let lastEventId: string | undefined;
   let retryMs = defaultRetryMs;
   const parser = createParser({
-    onEvent: ({ id, data }) => {
+    onEvent: ({ id, event, data }) => {
       size = 0;
       if (id !== undefined && id !== '') lastEventId = id;
-      if (data !== '') take(data);
+      if (data !== '') take(data, event);
+    },
+    // a stream may live for weeks and say nothing else; but a message with comments in it is as long as it is
+    onComment: (comment) => {
+      size = Math.max(0, size - comment.length - 2);
     },
     onRetry: (ms) => {
       retryMs = ms;

@@ -2,7 +2,9 @@ import type { IncomingMessage } from 'node:http';
 
 /** How a server refuses a request for lack of credentials. */
 export interface HttpChallenge {
+  /** 401 or 403. */
   readonly status: number;
+  /** The header of that name, or empty. */
   readonly wwwAuthenticate: string;
   /** The IP address that said it. */
   readonly from: string | undefined;

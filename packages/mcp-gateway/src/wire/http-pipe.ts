@@ -1,22 +1,12 @@
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { classify, isObject, type RequestId, type RpcMessage } from '../json-rpc.ts';
-import { CallerRefusedError, SessionExpiredError, UnreachableError, UpstreamError } from '../upstream-error.ts';
+import { UpstreamError } from '../upstream-error.ts';
 import { isEventStream, readEvents, type StreamEnd, tooLarge } from './event-stream.ts';
-import { authorizationOf, type HttpCredential, refusesCaller, sendUnder } from './http-credential.ts';
+import type { HttpCredential } from './http-credential.ts';
+import { HttpRequests, type HttpTarget, type OneRequest, readBody, readRefusal } from './http-requests.ts';
 import { sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
-
-/** A server that is reached over streamable HTTP. */
-export interface HttpTarget {
-  /** The address of the protocol's endpoint. */
-  readonly url: string;
-  /** Sent with every request; where secrets go. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** Who the requests come from, where the server wants that. */
-  readonly credential?: HttpCredential;
-}
 
 /** Where the messages of one request go. */
 interface Taker {
@@ -32,8 +22,8 @@ const leaveMs = 1_000;
 export class HttpPipe implements Pipe {
   readonly #server: string;
   readonly #url: URL;
-  readonly #target: HttpTarget;
-  readonly #agent: HttpAgent;
+  readonly #requests: HttpRequests;
+  readonly #credential: HttpCredential | undefined;
   #listener: PipeListener | undefined;
   #session: string | undefined;
   #revision: string | undefined;
@@ -43,9 +33,9 @@ export class HttpPipe implements Pipe {
 
   constructor(server: string, target: HttpTarget) {
     this.#server = server;
-    this.#target = target;
     this.#url = new URL(target.url);
-    this.#agent = this.#url.protocol === 'https:' ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
+    this.#requests = new HttpRequests(server, target);
+    this.#credential = target.credential;
   }
 
   async open(listener: PipeListener): Promise<void> {
@@ -58,10 +48,10 @@ export class HttpPipe implements Pipe {
     const id = 'id' in message && message.id !== null ? message.id : undefined;
     const response = await this.#request('POST', JSON.stringify(message), signal, headers);
     if ((response.statusCode ?? 0) >= 300) {
-      const body = await read(response, 20_000).catch(() => '');
+      const body = await readRefusal(response);
       // revision 2026-07-28, which is the one with headers of its own, tells some errors by status as well
       if (headers === undefined || id === undefined || !this.#isRefusedAnswer(response.statusCode, body, id))
-        throw this.#refused(response, body);
+        throw this.#requests.refused(response, body, this.#session !== undefined);
       return 'ended';
     }
     const session = response.headers['mcp-session-id'];
@@ -75,66 +65,43 @@ export class HttpPipe implements Pipe {
   negotiated(revision: string): void {
     this.#revision = revision;
     this.#hear();
-    this.#forget = this.#target.credential?.onSignedIn(() => this.#hear()) ?? this.#forget;
+    this.#forget = this.#credential?.onSignedIn(() => this.#hear()) ?? this.#forget;
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
     this.#forget();
     if (this.#session !== undefined) {
-      const leave = this.#requestOnce('DELETE', undefined, AbortSignal.timeout(leaveMs), authorizationOf(this.#target.credential));
+      const leave = this.#requests.sendAsIs('DELETE', this.#url, this.#within({ signal: AbortSignal.timeout(leaveMs) }));
       await leave.then((response) => response.resume()).catch(() => {}); // taking leave is a courtesy
     }
-    this.#agent.destroy();
+    this.#requests.close();
   }
 
-  /** Sends a request, and again where its refusal has led to other credentials. */
-  async #request(
+  #request(
     method: string,
     body: string | undefined,
     signal: AbortSignal | undefined,
-    headers: Readonly<Record<string, string>> = {},
+    headers?: Readonly<Record<string, string>>,
   ): Promise<IncomingMessage> {
-    const { credential } = this.#target;
-    if (credential === undefined) return this.#requestOnce(method, body, signal, headers);
-    return sendUnder(credential, (authorization) => this.#requestOnce(method, body, signal, { ...headers, ...authorization }));
+    const request = { ...(body !== undefined && { body }), signal, ...(headers && { headers }) };
+    return this.#requests.send(method, this.#url, this.#within(request));
   }
 
-  #requestOnce(
-    method: string,
-    body: string | undefined,
-    signal: AbortSignal | undefined,
-    headers: Readonly<Record<string, string>>,
-  ): Promise<IncomingMessage> {
-    return new Promise((resolve, reject) => {
-      const send = this.#url.protocol === 'https:' ? httpsRequest : httpRequest;
-      const request = send(this.#url, {
-        method,
-        agent: this.#agent,
-        headers: { ...this.#headers(body), ...headers },
-        ...(signal && { signal }),
-      });
-      request.once('response', resolve);
-      request.once('error', (cause: NodeJS.ErrnoException) => reject(signal?.aborted ? signal.reason : this.#unreachable(cause)));
-      request.end(body);
-    });
-  }
-
-  #headers(body: string | undefined): Record<string, string> {
-    return {
-      accept: 'application/json, text/event-stream',
-      ...(body !== undefined && { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }),
+  /** A request as one of this conversation. */
+  #within({ headers, ...request }: OneRequest): OneRequest {
+    const conversation = {
       ...(this.#session !== undefined && { 'mcp-session-id': this.#session }),
       ...(this.#revision !== undefined && { 'mcp-protocol-version': this.#revision }),
-      ...this.#target.headers,
     };
+    return { ...request, headers: { ...conversation, ...headers } };
   }
 
   /** Hands on every message of a response; tells how a stream ended. */
   async #deliver(response: IncomingMessage, take: (text: string) => void): Promise<StreamEnd | undefined> {
     try {
       if (isEventStream(response)) return await readEvents(response, take);
-      const text = await read(response, largestMessage);
+      const text = await readBody(response, largestMessage, tooLarge);
       if (text.trim() !== '') take(text);
       return undefined;
     } catch (cause) {
@@ -216,57 +183,4 @@ export class HttpPipe implements Pipe {
       await pause(retryMs, undefined, { signal });
     }
   }
-
-  #refused(response: IncomingMessage, body: string): UpstreamError {
-    const status = response.statusCode ?? 0;
-    // 404 says so; the reference server of the protocol says 400 to a session it does not know
-    if (this.#session !== undefined && (status === 404 || (status === 400 && /session/i.test(body))))
-      return new SessionExpiredError(this.#server);
-    if (this.#target.credential !== undefined && refusesCaller(status))
-      return new CallerRefusedError(this.#server, `answered with HTTP ${status}`, status, sampleOf(body.trim()));
-    const retryAfterMs = status === 429 || status === 503 ? retryAfter(response.headers['retry-after']) : undefined;
-    // a proxy says 503 of a request that it has passed on, too; only who asks for patience has not begun
-    const refusedBeforeActing =
-      [401, 403, 404, 405, 406, 413, 415, 429].includes(status) || retryAfterMs !== undefined || isRedirect(status);
-    return new UpstreamError(this.#server, `answered with HTTP ${status}`, {
-      detail: sampleOf(body.trim()),
-      carriedOut: refusedBeforeActing ? 'no' : 'perhaps',
-      retryAfterMs,
-      status,
-    });
-  }
-
-  #unreachable(cause: NodeJS.ErrnoException): UpstreamError {
-    const problem = `cannot be reached: ${cause.message || cause.code}`;
-    const beforeSending = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ECONNABORTED'].includes(
-      cause.code ?? '',
-    );
-    if (beforeSending) return new UnreachableError(this.#server, problem, cause);
-    return new UpstreamError(this.#server, problem, { carriedOut: 'perhaps', cause });
-  }
-}
-
-function isRedirect(status: number): boolean {
-  return status >= 300 && status < 400;
-}
-
-/** `Retry-After` in ms: seconds or an HTTP date (RFC 9110, 10.2.3). */
-function retryAfter(header: string | undefined): number | undefined {
-  if (header === undefined) return undefined;
-  const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1_000 : Date.parse(header) - Date.now();
-  return Number.isFinite(ms) && ms >= 0 ? ms : undefined;
-}
-
-async function read(response: IncomingMessage, most: number): Promise<string> {
-  const parts: Buffer[] = [];
-  let length = 0;
-  for await (const part of response) {
-    parts.push(part as Buffer);
-    length += (part as Buffer).length;
-    if (length > most) {
-      if (most === largestMessage) throw tooLarge();
-      break;
-    }
-  }
-  return Buffer.concat(parts).toString('utf8');
 }

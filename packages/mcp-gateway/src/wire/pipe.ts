@@ -26,8 +26,8 @@ export interface PipeListener {
 
 /** Carries messages to one server and back. Knows nothing of their meaning. */
 export interface Pipe {
-  /** Opens the pipe. Rejects with an {@link UpstreamError} where that cannot be. */
-  open(listener: PipeListener): Promise<void>;
+  /** Opens the pipe. Rejects with an {@link UpstreamError} where that cannot be, and with the signal's reason. */
+  open(listener: PipeListener, signal: AbortSignal): Promise<void>;
   /**
    * Hands a message over. `'sent'` means that what comes of it arrives by itself; `'ended'` that everything that could come of
    * it has. Rejects with an {@link UpstreamError} where it could not be handed over or the server refused it.
@@ -35,6 +35,8 @@ export interface Pipe {
   send(message: RpcMessage, signal?: AbortSignal, headers?: Readonly<Record<string, string>>): Promise<'sent' | 'ended'>;
   /** Whether an aborted `send` tells the server by itself that the request is taken back. */
   readonly cancelsByClosing: boolean;
+  /** Whether the transport is one of the revisions with a handshake alone, so that no server need be asked whether it is newer. */
+  readonly legacyOnly?: boolean;
   /** The two sides have agreed on a revision of the protocol. */
   negotiated(revision: string): void;
   /** Ends the pipe and whatever it started. */

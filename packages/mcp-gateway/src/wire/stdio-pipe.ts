@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { classify, type RpcMessage } from '../json-rpc.ts';
+import type { RpcMessage } from '../json-rpc.ts';
 import { UnreachableError, UpstreamError } from '../upstream-error.ts';
+import { takeFrame } from './frame.ts';
 import { Lines, sampleOf } from './lines.ts';
 import { largestMessage, type Pipe, type PipeListener } from './pipe.ts';
 
@@ -111,7 +112,7 @@ export class StdioPipe implements Pipe {
   #read(child: ChildProcess, listener: PipeListener): void {
     const lines = new Lines(
       largestMessage,
-      (line) => parse(line, listener),
+      (line) => takeFrame(line, 'line', listener),
       (problem) => listener.problem(problem),
     );
     child.stdout?.on('data', (chunk: Buffer) => lines.push(chunk));
@@ -136,24 +137,6 @@ export class StdioPipe implements Pipe {
     });
     return Promise.race([this.#exited.then(() => true), late]).finally(() => clearTimeout(timer));
   }
-}
-
-function parse(line: string, listener: PipeListener): void {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    listener.problem({ problem: 'sent a line that is not JSON', sample: sampleOf(line) });
-    return;
-  }
-  const classified = classify(value);
-  if (classified.kind !== 'invalid') {
-    listener.message(classified.message);
-    return;
-  }
-  const id = (value as { id?: unknown } | null)?.id;
-  const problem = { problem: `sent ${classified.problem}`, sample: sampleOf(line) };
-  listener.problem(typeof id === 'number' ? { ...problem, id } : problem);
 }
 
 function inherited(): Record<string, string> {
