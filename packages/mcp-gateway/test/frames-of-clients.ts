@@ -1,3 +1,4 @@
+import { asText } from '../src/json-rpc.ts';
 import { chance, type Json, oddity, pick, type Random } from './mutations.ts';
 import { posted } from './raw-http.ts';
 import { modernHeaders, modernMeta } from './raw-modern.ts';
@@ -107,7 +108,7 @@ export function headersOf(frame: Json): Record<string, string> {
   return {
     ...posted,
     host: '127.0.0.1',
-    ...modernHeaders(String(frame['method']), name as string | undefined),
+    ...modernHeaders(asText(frame['method']), name as string | undefined),
     ...(typeof region === 'string' && { 'mcp-param-region': region }),
   };
 }
@@ -147,6 +148,6 @@ export function mutatedHeaders(random: Random, headers: Readonly<Record<string, 
   const how = random();
   if (how < 0.3) delete changed[name];
   else if (how < 0.5 && changed[name] !== undefined) changed[name] = `${changed[name]}, ${changed[name]}`;
-  else changed[name] = chance(random, 0.8) ? pick(random, headerValues) : String(oddity(random)).slice(0, 99);
+  else changed[name] = chance(random, 0.8) ? pick(random, headerValues) : `${JSON.stringify(oddity(random))}`.slice(0, 99);
   return changed;
 }
