@@ -92,6 +92,16 @@ function stateOf(random: Random, states: readonly string[]): string {
   return `${given.slice(0, at)}A${given.slice(at + 1)}`;
 }
 
+/** The request again with what it was asked for; undefined where it was asked for nothing. */
+export function withAnswers(request: string, answer: unknown): Json | undefined {
+  const result = (answer as { readonly result?: Json } | undefined)?.result;
+  if (result?.['resultType'] !== 'input_required' || typeof result['requestState'] !== 'string') return undefined;
+  const asked = JSON.parse(request) as { readonly params: Json };
+  const keys = Object.keys(result['inputRequests'] ?? {});
+  const inputResponses = Object.fromEntries(keys.map((key) => [key, { action: 'accept', content: { name: 'x' } }]));
+  return { ...asked, id: freshId(), params: { ...asked.params, requestState: result['requestState'], inputResponses } };
+}
+
 /** The headers of a legacy frame. */
 export const legacyHeaders = (session: string): Record<string, string> => ({
   ...posted,
