@@ -117,7 +117,10 @@ function kindOf(value: unknown): Classified {
   if ('method' in value) return classifyCall(value);
   const ofNone = value['id'] === null || (value['id'] === undefined && !('result' in value));
   if (!isId(value['id']) && !ofNone) return { kind: 'invalid', problem: 'a response without an id' };
-  if (isResult(value['result']) || isRpcError(value['error'])) return { kind: 'response', message: value as unknown as RpcResponse };
+  const { result, ...rest } = value;
+  if (isResult(result)) return { kind: 'response', message: value as unknown as RpcResponse };
+  // beside an error some servers write a result of null
+  if (isRpcError(value['error'])) return { kind: 'response', message: rest as unknown as RpcResponse };
   return { kind: 'invalid', problem: 'a response with neither a result object nor an error' };
 }
 

@@ -32,8 +32,8 @@ export class Caller {
     this.#capabilities = kinds[kind] ?? {};
   }
 
-  static totals(callers: Iterable<Caller>): Outcomes {
-    const sum: Outcomes = { result: 0, error: 0, refused: 0 };
+  static totals(callers: Iterable<Caller>): Record<keyof Outcomes, number> {
+    const sum = { result: 0, error: 0, refused: 0 };
     for (const { outcomes } of callers) for (const key of ['result', 'error', 'refused'] as const) sum[key] += outcomes[key];
     return sum;
   }

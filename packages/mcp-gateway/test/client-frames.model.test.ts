@@ -2,10 +2,9 @@ import { tempDir } from '@tidegate/test-kit';
 import { expect, onTestFinished, test } from 'vitest';
 import { createGateway, type Gateway } from '../src/index.ts';
 import { headersOf } from './frames-of-clients.ts';
-import { usedHeap } from './heap.ts';
 import { HttpFuzzer } from './http-fuzzer.ts';
 import { exchanged } from './in-process.ts';
-import { frames, growth, inLanes, inTime, patience, report } from './lane.ts';
+import { inTime, judge, mutate, patience, randomOf } from './lane.ts';
 import { plainLegacy, plainModern } from './plain-server.ts';
 import { modernMeta } from './raw-modern.ts';
 import { StdioFuzzer } from './stdio-fuzzer.ts';
@@ -53,24 +52,16 @@ test(
     const http = new Map<number, HttpFuzzer>();
     const stdio = new Map<number, StdioFuzzer>();
     let steps = 0;
-    const some = (count: number, part: number) =>
-      inLanes(count, lanes, part, async (lane, random) => {
-        steps += 1;
-        if (steps % 25 === 0) await healthy(gateway, steps % 50 === 0 ? 'legacy' : 'modern', steps);
-        const overHttp = lane % 8 < 5;
-        if (overHttp && !http.has(lane)) http.set(lane, new HttpFuzzer(gateway, random));
-        if (!overHttp && !stdio.has(lane)) stdio.set(lane, new StdioFuzzer(gateway, random));
-        return (http.get(lane) ?? (stdio.get(lane) as StdioFuzzer)).step();
-      });
     await filled(gateway);
-    const begun = performance.now();
-    let done = await some(frames / 10, 1);
-    const first = await usedHeap();
-    done += await some(frames * 0.9, 2);
-    const last = await usedHeap();
+    const mutation = await mutate(lanes, async (lane) => {
+      steps += 1;
+      if (steps % 25 === 0) await healthy(gateway, steps % 50 === 0 ? 'legacy' : 'modern', steps);
+      const overHttp = lane % 8 < 5;
+      if (overHttp && !http.has(lane)) http.set(lane, new HttpFuzzer(gateway, randomOf(lane)));
+      if (!overHttp && !stdio.has(lane)) stdio.set(lane, new StdioFuzzer(gateway, randomOf(lane)));
+      return (http.get(lane) ?? (stdio.get(lane) as StdioFuzzer)).step();
+    });
     for (const fuzzer of stdio.values()) await fuzzer.close();
-    report(task, { frames: done, seconds: (performance.now() - begun) / 1_000, heapFirst: first, heapLast: last });
-    expect(done).toBeGreaterThanOrEqual(frames);
-    expect(last - first).toBeLessThan(growth(first));
+    judge(task, mutation);
   },
 );

@@ -1,3 +1,4 @@
+import { asText } from '../src/json-rpc.ts';
 import { chance, type Json, oddity, pick, type Random } from './mutations.ts';
 import { posted } from './raw-http.ts';
 import { modernHeaders, modernMeta } from './raw-modern.ts';
@@ -91,6 +92,16 @@ function stateOf(random: Random, states: readonly string[]): string {
   return `${given.slice(0, at)}A${given.slice(at + 1)}`;
 }
 
+/** The request again with what it was asked for; undefined where it was asked for nothing. */
+export function withAnswers(request: string, answer: unknown): Json | undefined {
+  const result = (answer as { readonly result?: Json } | undefined)?.result;
+  if (result?.['resultType'] !== 'input_required' || typeof result['requestState'] !== 'string') return undefined;
+  const asked = JSON.parse(request) as { readonly params: Json };
+  const keys = Object.keys(result['inputRequests'] ?? {});
+  const inputResponses = Object.fromEntries(keys.map((key) => [key, { action: 'accept', content: { name: 'x' } }]));
+  return { ...asked, id: freshId(), params: { ...asked.params, requestState: result['requestState'], inputResponses } };
+}
+
 /** The headers of a legacy frame. */
 export const legacyHeaders = (session: string): Record<string, string> => ({
   ...posted,
@@ -107,7 +118,7 @@ export function headersOf(frame: Json): Record<string, string> {
   return {
     ...posted,
     host: '127.0.0.1',
-    ...modernHeaders(String(frame['method']), name as string | undefined),
+    ...modernHeaders(asText(frame['method']), name as string | undefined),
     ...(typeof region === 'string' && { 'mcp-param-region': region }),
   };
 }
@@ -147,6 +158,6 @@ export function mutatedHeaders(random: Random, headers: Readonly<Record<string, 
   const how = random();
   if (how < 0.3) delete changed[name];
   else if (how < 0.5 && changed[name] !== undefined) changed[name] = `${changed[name]}, ${changed[name]}`;
-  else changed[name] = chance(random, 0.8) ? pick(random, headerValues) : String(oddity(random)).slice(0, 99);
+  else changed[name] = chance(random, 0.8) ? pick(random, headerValues) : `${JSON.stringify(oddity(random))}`.slice(0, 99);
   return changed;
 }

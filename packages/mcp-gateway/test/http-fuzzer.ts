@@ -1,5 +1,5 @@
 import type { Gateway } from '../src/index.ts';
-import { headersOf, initializeOf, legacyFrame, legacyHeaders, modernFrame, mutatedHeaders } from './frames-of-clients.ts';
+import { headersOf, initializeOf, legacyFrame, legacyHeaders, modernFrame, mutatedHeaders, withAnswers } from './frames-of-clients.ts';
 import { exchanged, fetched, type Heard, type Posted } from './in-process.ts';
 import { inTime } from './lane.ts';
 import { chance, type Json, mutated, pick, type Random, restructured } from './mutations.ts';
@@ -47,18 +47,20 @@ export class HttpFuzzer {
 
   /** Takes up what waits for an answer, first wrongly and then rightly, so that nothing is left waiting. */
   async #answer(body: Buffer, { messages }: Heard): Promise<number> {
-    const result = (messages.at(-1) as { result?: Json } | undefined)?.result;
-    if (result?.['resultType'] !== 'input_required' || typeof result['requestState'] !== 'string') return 0;
-    const state = result['requestState'];
-    this.#states = [...this.#states, state].slice(-8);
-    const asked = JSON.parse(body.toString('utf8')) as { params: Json };
-    const keys = Object.keys(result['inputRequests'] ?? {});
-    const answers = Object.fromEntries(keys.map((key) => [key, { action: 'accept', content: { name: 'x' } }]));
-    const right = { ...asked, params: { ...asked.params, requestState: state, inputResponses: answers } };
+    const right = withAnswers(body.toString('utf8'), messages.at(-1));
+    if (right === undefined) return 0;
+    this.#states = [...this.#states, (right['params'] as { requestState: string }).requestState].slice(-8);
     const wrong = restructured(this.#random, right);
-    await this.#post(headersOf(wrong), bytesOf(wrong));
-    await this.#post(headersOf(right), bytesOf(right));
+    const heard = await this.#post(headersOf(wrong), bytesOf(wrong));
+    await this.#finish(bytesOf(wrong), heard);
+    await this.#finish(bytesOf(right), await this.#post(headersOf(right), bytesOf(right)));
     return 1;
+  }
+
+  /** Answers rightly until there are no more questions. */
+  async #finish(body: Buffer, { messages }: Heard): Promise<void> {
+    const right = withAnswers(body.toString('utf8'), messages.at(-1));
+    if (right !== undefined) await this.#finish(bytesOf(right), await this.#post(headersOf(right), bytesOf(right)));
   }
 
   /** The stream of a session, or of nobody, that its client soon leaves. */

@@ -31,6 +31,10 @@ test.each([[{ id: 1 }], [{ id: null }], [{}]])('an error with %j is a response',
   expect(classify({ jsonrpc: '2.0', ...head, error })).toMatchObject({ kind: 'response' });
 });
 
+test.each([null, [], { _meta: [] }])('an error beside a result of %j is an error alone', (result) => {
+  expect(classify({ jsonrpc: '2.0', id: 1, result, error })).toEqual({ kind: 'response', message: { jsonrpc: '2.0', id: 1, error } });
+});
+
 test('a result of no request is none', () => {
   expect(classify({ jsonrpc: '2.0', result: {} })).toMatchObject({ kind: 'invalid' });
 });

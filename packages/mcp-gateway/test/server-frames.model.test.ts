@@ -1,10 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { tempDir } from '@tidegate/test-kit';
-import { expect, onTestFinished, test } from 'vitest';
+import { onTestFinished, test } from 'vitest';
 import { createGateway, type Gateway } from '../src/index.ts';
 import { Caller } from './caller.ts';
-import { usedHeap } from './heap.ts';
-import { frames, growth, inLanes, patience, report, seed } from './lane.ts';
+import { judge, mutate, patience, randomOf, seed } from './lane.ts';
 import { listening, plainLegacy, plainModern } from './plain-server.ts';
 
 const lanes = 48;
@@ -48,27 +47,13 @@ test(
     const gateway = await started();
     const callers = new Map<number, Caller>();
     let steps = 0;
-    const some = (count: number, part: number) =>
-      inLanes(count, lanes, part, async (lane, random) => {
-        const caller = callers.get(lane) ?? new Caller(gateway, random, lane % 3);
-        callers.set(lane, caller);
-        steps += 1;
-        if (steps % 25 === 0) await caller.healthy(steps % 50 === 0 ? 'legacy' : 'modern');
-        return caller.step(cells[steps % cells.length]?.join('-') as string);
-      });
-    const begun = performance.now();
-    let done = await some(frames / 10, 1);
-    const first = await usedHeap();
-    done += await some(frames * 0.9, 2);
-    const last = await usedHeap();
-    report(task, {
-      frames: done,
-      seconds: (performance.now() - begun) / 1_000,
-      heapFirst: first,
-      heapLast: last,
-      ...Caller.totals(callers.values()),
+    const mutation = await mutate(lanes, async (lane) => {
+      const caller = callers.get(lane) ?? new Caller(gateway, randomOf(lane), lane % 3);
+      callers.set(lane, caller);
+      steps += 1;
+      if (steps % 25 === 0) await caller.healthy(steps % 50 === 0 ? 'legacy' : 'modern');
+      return caller.step(cells[steps % cells.length]?.join('-') as string);
     });
-    expect(done).toBeGreaterThanOrEqual(frames);
-    expect(last - first).toBeLessThan(growth(first));
+    judge(task, mutation, Caller.totals(callers.values()));
   },
 );

@@ -1,7 +1,7 @@
 import { PassThrough, Writable } from 'node:stream';
 import { validateFrame } from '../../../tests/conformance/frames.ts';
 import type { Gateway } from '../src/index.ts';
-import { initializeOf, legacyFrame, modernFrame } from './frames-of-clients.ts';
+import { initializeOf, legacyFrame, modernFrame, withAnswers } from './frames-of-clients.ts';
 import { parsed } from './in-process.ts';
 import { inTime } from './lane.ts';
 import { chance, type Json, mutated, type Random, restructured } from './mutations.ts';
@@ -76,6 +76,11 @@ export class StdioFuzzer {
     await inTime(answered, hangMs, () => text.slice(0, 2_000));
     await this.#pass();
     this.#judge({ text, reading, messages, times, listens });
+    // what waits for an answer gets it, so that nothing is left waiting
+    for (const message of messages) {
+      const right = withAnswers(text, message);
+      if (right !== undefined) await this.#send(Buffer.from(JSON.stringify(right)), 1);
+    }
   }
 
   #judge({ text, reading, messages, times, listens }: Omit<Waiting, 'answered'> & { times: number; listens: boolean }): void {
