@@ -10,6 +10,14 @@ const gatherMs = 20;
 interface OpenQuestion {
   readonly question: ClientQuestion;
   readonly answer: (answer: Answer) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** The call is over, and with it the chance to put a question to its client. */
+export class CallOverError extends Error {
+  constructor() {
+    super('the call is over; nobody can be asked for it any more');
+  }
 }
 
 /** How far a conversation has come: it is over, or waits for the client. */
@@ -25,6 +33,7 @@ export class Conversation {
   readonly #given: Map<string, unknown>;
   #asked = 0;
   #over: Promise<Answer> = Promise.resolve({ result: {} });
+  #isOver = false;
   #wake: (() => void) | undefined;
 
   /** `given` are answers that came before their questions, by the questions' names: each for one question. */
@@ -40,12 +49,18 @@ export class Conversation {
   /** Starts the call. */
   begin(call: () => Promise<Answer>): void {
     this.#over = call();
-    this.#over.catch(() => {}); // whoever takes the next turn hears of it
+    // whoever takes the next turn hears how it ended; a question that is still open has nobody left who could hand it out
+    const end = () => {
+      this.#isOver = true;
+      for (const { reject } of [...this.#open.values()]) reject(new CallOverError());
+    };
+    this.#over.then(end, end);
   }
 
   /** Puts a question to the client; resolves when a later turn brings the answer. */
   ask(question: ClientQuestion): Promise<Answer> {
     if (this.#abort.signal.aborted) return Promise.reject(this.#abort.signal.reason);
+    if (this.#isOver) return Promise.reject(new CallOverError());
     const [key, unnamed] = this.#name(question);
     const given = this.#given.get(key);
     this.#given.delete(key); // a server that asks again did not like it
@@ -53,12 +68,12 @@ export class Conversation {
     return new Promise((resolve, reject) => {
       const onAbort = () => reject(this.#abort.signal.reason);
       this.#abort.signal.addEventListener('abort', onAbort, { once: true });
-      const answer = (said: Answer) => {
+      const end = <T>(settle: (value: T) => void, value: T) => {
         this.#open.delete(key);
         this.#abort.signal.removeEventListener('abort', onAbort);
-        resolve(said);
+        settle(value);
       };
-      this.#open.set(key, { question: unnamed, answer });
+      this.#open.set(key, { question: unnamed, answer: (said) => end(resolve, said), reject: (reason) => end(reject, reason) });
       setTimeout(() => {
         if (this.#open.size > 0) this.#wake?.();
       }, gatherMs);

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Answer } from '../src/call.ts';
-import { Conversation, questionKey } from '../src/conversation.ts';
+import { CallOverError, Conversation, questionKey } from '../src/conversation.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -160,4 +160,17 @@ test('calling it off fails the open questions and any later one with the reason'
   await vi.advanceTimersByTimeAsync(0);
   expect(heard).toEqual([reason, reason]);
   expect(conversation.signal.reason).toBe(reason);
+});
+
+test('a question that is open when the call ends, or comes after it, is refused: nobody is left to be asked', async () => {
+  const conversation = new Conversation({});
+  let end = (_answer: Answer) => {};
+  conversation.begin(() => new Promise((resolve) => (end = resolve)));
+  const early = conversation.ask(question('early'));
+  const refused = expect(early).rejects.toThrow(CallOverError);
+  end(done);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(await conversation.turn()).toEqual({ answer: done });
+  await refused;
+  await expect(conversation.ask(question('late'))).rejects.toThrow(CallOverError);
 });

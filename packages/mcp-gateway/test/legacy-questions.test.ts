@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { CallOverError } from '../src/conversation.ts';
 import type { Answer, JsonObject, RequestId } from '../src/json-rpc.ts';
 import { never, type Reply, ScriptedPipe, talkOver, testClient, welcome } from './scripted-pipe.ts';
 
@@ -51,6 +52,23 @@ describe('a question', () => {
     const [first] = talking.pipe.requests('tools/call');
     expect(await asked(talking, 'elicitation/create', first?.id)).toMatchObject(refused('elicitation/create'));
     expect(clients.flatMap(({ asked }) => asked)).toEqual([]);
+  });
+
+  test('that was put to a client whose call then ended is put to one whose call goes on', async () => {
+    const talking = await talk('stdio');
+    let over = (_error: Error) => {};
+    const wrong = testClient({ capabilities: every }, () => new Promise((_resolve, reject) => (over = reject)));
+    const right = testClient({ capabilities: every });
+    void calling(talking, right);
+    void calling(talking, wrong);
+    talking.pipe.server.message({ jsonrpc: '2.0', id: 'q', method: 'elicitation/create', params: { message: 'who?' } });
+    expect([wrong.asked, right.asked].map(({ length }) => length)).toEqual([1, 0]);
+    const [, latest] = talking.pipe.requests('tools/call');
+    talking.pipe.server.message({ jsonrpc: '2.0', id: latest?.id as number, result: {} });
+    over(new CallOverError());
+    await settled();
+    expect(right.asked).toEqual([{ method: 'elicitation/create', params: { message: 'who?' } }]);
+    expect(talking.pipe.answerTo('q')).toMatchObject(accepted);
   });
 
   test('without a request is for the latest client that can be asked that', async () => {

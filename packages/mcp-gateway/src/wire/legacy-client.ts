@@ -1,4 +1,5 @@
-import type { ClientSide } from '../call.ts';
+import type { ClientQuestion, ClientSide } from '../call.ts';
+import { CallOverError } from '../conversation.ts';
 import {
   type Answer,
   isObject,
@@ -161,7 +162,20 @@ export class LegacyClient implements Connection, PipeListener {
     if (method === 'ping') reply({ result: {} });
     else if (client === undefined) reply({ error: { code: rpcCode.methodNotFound, message: `the client does not offer ${method}` } });
     else
-      client.ask({ method, params }).then(reply, (error) => reply({ error: { code: rpcCode.internalError, message: messageOf(error) } }));
+      this.#ask(client, { method, params }, replyTo).then(reply, (error) =>
+        reply({ error: { code: rpcCode.internalError, message: messageOf(error) } }),
+      );
+  }
+
+  /** Asks a client; where its call ends meanwhile, though the server still wants to know, the question was about another one's. */
+  async #ask(client: ClientSide, question: ClientQuestion, replyTo: RequestId | undefined): Promise<Answer> {
+    try {
+      return await client.ask(question);
+    } catch (error) {
+      const other = error instanceof CallOverError ? this.#clientFor(capabilityOf[question.method], replyTo) : undefined;
+      if (other === undefined || other === client) throw error;
+      return this.#ask(other, question, replyTo);
+    }
   }
 
   /** The client that a question of the server is for, if it can be asked. */
