@@ -4,6 +4,7 @@ import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
 import { type CircuitBreakerEvents, Listeners } from './events.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { checkedOutcome, type Outcome, waitHint } from './outcome.ts';
+import { role } from './pipeline-order.ts';
 import { breakerSettings, type CircuitBreakerOptions, type Settings } from './settings.ts';
 
 /** Numbers of a breaker at one moment. */
@@ -48,6 +49,8 @@ const settled = Promise.resolve();
  * const answer = await breaker.execute(({ signal }) => fetch(url, { signal }));
  */
 export class CircuitBreaker implements Policy {
+  /** @internal */
+  readonly [role] = 'circuit-breaker';
   readonly #settings: Settings;
   readonly #timed: boolean;
   readonly #circuit: Circuit;

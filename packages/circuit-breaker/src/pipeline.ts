@@ -1,4 +1,3 @@
-import { CircuitBreaker } from './circuit-breaker.ts';
 import {
   type ChainedPolicy,
   type ExecuteOptions,
@@ -10,7 +9,7 @@ import {
   run,
   underSignal,
 } from './execution.ts';
-import { Retry } from './retry.ts';
+import { checkOrder } from './pipeline-order.ts';
 
 /**
  * Puts policies around each other, the first outermost: `pipeline(retry(), breaker, timeout({ totalMs: 2_000 }))` retries
@@ -19,8 +18,10 @@ import { Retry } from './retry.ts';
  * Any object with an `execute(fn, { signal })` fits. All policies share one cancellation, whose `AbortSignal` is made only
  * if somebody reads it.
  *
- * @throws RangeError where a retry stands inside a breaker: the breaker would count a retried success and never see the
- * failures before it.
+ * The usual order is `fallback, retry, breaker, bulkhead, hedge, timeout, chaos`, each left out where it is not needed.
+ *
+ * @throws RangeError for an order that undoes what a policy is for, such as a retry inside a breaker: the breaker would count a
+ * retried success and never see the failures before it.
  */
 export function pipeline(...policies: readonly Policy[]): Pipeline {
   return new Pipeline(policies);
@@ -33,10 +34,7 @@ export class Pipeline implements Policy {
   /** @internal */
   constructor(policies: readonly Policy[]) {
     this.#policies = policies.flatMap((policy) => (policy instanceof Pipeline ? policy.#policies : [policy]));
-    const breaker = this.#policies.findIndex((policy) => policy instanceof CircuitBreaker);
-    if (breaker >= 0 && this.#policies.slice(breaker).some((policy) => policy instanceof Retry)) {
-      throw new RangeError('pipeline: retry stands inside the circuit breaker; write pipeline(retry(…), breaker, …)');
-    }
+    checkOrder(this.#policies);
   }
 
   /** Runs `fn` inside all policies. An abort of `options.signal` rejects at once with its reason. */

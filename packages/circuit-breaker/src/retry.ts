@@ -3,6 +3,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { isRefusal } from './errors.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
+import { role } from './pipeline-order.ts';
 
 /** When and how often a failed call is made again. */
 export interface RetryOptions {
@@ -51,6 +52,8 @@ export function retry(options: RetryOptions = {}): Retry {
 
 /** What {@link retry} makes. */
 export class Retry implements Policy {
+  /** @internal */
+  readonly [role] = 'retry';
   readonly #settings: Required<RetryOptions> & Backoff;
 
   /** @internal */

@@ -3,6 +3,7 @@ import { Countdown } from './countdown.ts';
 import { TimeoutError } from './errors.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
+import { role } from './pipeline-order.ts';
 
 /** How long a call may take. */
 export interface TimeoutOptions {
@@ -23,6 +24,8 @@ export function timeout(options: TimeoutOptions): Timeout {
 
 /** What {@link timeout} makes. */
 export class Timeout implements Policy {
+  /** @internal */
+  readonly [role] = 'timeout';
   readonly #totalMs: number;
   readonly #clock: Clock;
 

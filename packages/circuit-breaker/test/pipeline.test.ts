@@ -115,7 +115,7 @@ describe('the order of a pipeline', () => {
     ['hidden with its breaker', () => pipeline(pipeline(pipeline(breaker)), retry())],
   ])('throws where a retry stands inside a breaker, %s', (_, make) => {
     expect(make).toThrow(RangeError);
-    expect(make).toThrow('retry stands inside the circuit breaker');
+    expect(make).toThrow('retry stands inside circuit-breaker');
   });
 
   it('is free otherwise', () => {

@@ -1,0 +1,31 @@
+import type { Policy } from './execution.ts';
+
+/** What a policy does, as far as the order in a pipeline depends on it. */
+export type PolicyRole = 'fallback' | 'retry' | 'circuit-breaker' | 'bulkhead' | 'hedge' | 'timeout' | 'chaos';
+
+/** Under which a policy of this package says its {@link PolicyRole}; registered, so that another copy of the package is understood. */
+export const role: unique symbol = Symbol.for('tidegate.policy-role') as typeof role;
+
+/** Orders that undo what the outer policy is for. */
+const wrong: ReadonlyArray<{ readonly outer: PolicyRole; readonly inner: PolicyRole; readonly because: string }> = [
+  { outer: 'circuit-breaker', inner: 'retry', because: 'the breaker would count a retried success and never see the failures before it' },
+  { outer: 'circuit-breaker', inner: 'fallback', because: 'the breaker would count the substitute and never see the failure' },
+  { outer: 'retry', inner: 'fallback', because: 'the retry would be handed the substitute and never try again' },
+  { outer: 'hedge', inner: 'retry', because: 'every hedge would retry by itself and multiply the calls' },
+  ...(['fallback', 'retry', 'circuit-breaker', 'bulkhead', 'hedge', 'timeout'] as const).map((inner) => ({
+    outer: 'chaos' as const,
+    inner,
+    because: 'what chaos does outside of a policy is not seen by it',
+  })),
+];
+
+/** Throws a RangeError where the first of two policies would undo what the other is for; the first policy is the outermost. */
+export function checkOrder(policies: readonly Policy[]): void {
+  const roles = policies.map((policy) => (policy as { readonly [role]?: PolicyRole })[role]);
+  for (const { outer, inner, because } of wrong) {
+    const at = roles.indexOf(outer);
+    if (at >= 0 && roles.includes(inner, at + 1)) {
+      throw new RangeError(`pipeline: ${inner} stands inside ${outer}; write pipeline(…, ${inner}, …, ${outer}, …): ${because}`);
+    }
+  }
+}
