@@ -30,19 +30,26 @@ export class CircuitOpenError extends Error {
   }
 }
 
+/** Which limit of time ran out: of the whole call, until the first item of a stream, or between two items. */
+export type TimeoutKind = 'total' | 'first-item' | 'idle';
+
+const timeoutCodes = { total: 'ERR_TIMEOUT', 'first-item': 'ERR_FIRST_ITEM_TIMEOUT', idle: 'ERR_IDLE_TIMEOUT' } as const;
+const missing = { total: 'no result', 'first-item': 'no first item', idle: 'no further item' } as const;
+
 /** The call took longer than its limit; its `signal` was aborted with this error. */
 export class TimeoutError extends Error {
   /** Tells the class in stack traces and logs. */
   override readonly name = 'TimeoutError';
-  /** Stable, for programs. */
-  readonly code = 'ERR_TIMEOUT';
+  /** Stable, for programs: `ERR_TIMEOUT`, or for streams `ERR_FIRST_ITEM_TIMEOUT` and `ERR_IDLE_TIMEOUT`. */
+  readonly code: (typeof timeoutCodes)[TimeoutKind];
   /** The limit that ran out, in ms. */
   readonly timeoutMs: number;
   /** @internal */
   readonly [kind] = 'timeout';
 
-  constructor(timeoutMs: number) {
-    super(`no result within ${timeoutMs} ms`);
+  constructor(timeoutMs: number, which: TimeoutKind = 'total') {
+    super(`${missing[which]} within ${timeoutMs} ms`);
+    this.code = timeoutCodes[which];
     this.timeoutMs = timeoutMs;
   }
 }
@@ -75,6 +82,15 @@ export function isTimeoutError(error: unknown): error is TimeoutError {
  */
 export function isRefusal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && (error as { [refusal]?: unknown })[refusal] === true;
+}
+
+/** Makes an error without a stack: a refusal's says nothing, and is half its cost. */
+export function withoutStack<E extends Error>(make: () => E): E {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 0;
+  const error = make();
+  Error.stackTraceLimit = limit;
+  return error;
 }
 
 function kindOf(error: unknown): unknown {

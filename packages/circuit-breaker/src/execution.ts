@@ -1,5 +1,3 @@
-import type { Countdown } from './countdown.ts';
-
 /** What a protected function is called with. */
 export interface ExecutionContext {
   /** Aborted when the caller's own signal is, or when a time limit around the function runs out. Made only when read. */
@@ -41,20 +39,26 @@ export interface ChainedPolicy extends Policy {
   [run]<T>(fn: Protected<T>, execution: Execution): Promise<T>;
 }
 
+/** A clock that stands still while somebody is asked. */
+export interface Pausable {
+  pause(): void;
+  resume(): void;
+}
+
 /**
  * One run of a function, or one part of it with a limit of its own. A cancellation token whose `AbortSignal` is made
  * when somebody reads it: an AbortController costs twenty times what the rest of a call does.
  */
 export class Execution implements ExecutionContext {
   readonly #parent: Execution | undefined;
-  readonly #countdown: Countdown | undefined;
+  readonly #countdown: Pausable | undefined;
   #controller: AbortController | undefined;
   #hooks: Array<(reason: unknown) => void> | undefined;
   #aborted = false;
   #reason: unknown;
 
   /** `parent` is the execution around this one, `countdown` the limit that sets this one apart from it. */
-  constructor(parent?: Execution, countdown?: Countdown) {
+  constructor(parent?: Execution, countdown?: Pausable) {
     this.#parent = parent;
     this.#countdown = countdown;
   }
@@ -81,6 +85,11 @@ export class Execution implements ExecutionContext {
       if (this.#aborted) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** Whether the execution was called off. */
+  get aborted(): boolean {
+    return this.#aborted;
   }
 
   /** Throws the reason if the execution was called off. */
@@ -127,6 +136,23 @@ export function underSignal<T>(signal: AbortSignal, start: (execution: Execution
       },
       (error) => {
         signal.removeEventListener('abort', onAbort);
+        reject(error);
+      },
+    );
+  });
+}
+
+/** What comes of `promise`, or the reason as soon as the execution is called off. */
+export function untilAborted<T>(promise: Promise<T>, execution: Execution): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    execution.onAbort(reject);
+    promise.then(
+      (value) => {
+        execution.offAbort(reject);
+        resolve(value);
+      },
+      (error) => {
+        execution.offAbort(reject);
         reject(error);
       },
     );

@@ -112,7 +112,7 @@ describe('what is not known is refused', () => {
     ['a classifier that is a function', () => breakerOf({ classify: () => 'ignore' }), 'classify'],
     ['a rule that is no function', () => breakerOf({ classify: { error: 'ignore' } }), 'classify.error'],
     ['an option of a retry', () => retry({ attempts: 3 } as RetryOptions), "'attempts'"],
-    ['an option of a timeout', () => timeout({ totalMs: 1, idleMs: 1 } as TimeoutOptions), "'idleMs'"],
+    ['an option of a timeout', () => timeout({ totalMs: 1, ideMs: 1 } as TimeoutOptions), "'ideMs'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(RangeError);
     expect(make).toThrow(message);
