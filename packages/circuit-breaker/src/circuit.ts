@@ -165,7 +165,8 @@ export class Circuit {
     else if (this.#inFlight?.slowMs !== settings.slowMs) this.#watchAnew(settings.slowMs, now);
     this.#window = window;
     this.#settings = settings;
-    if (this.settle() === 'half-open') this.#judgeProbes(); // there may be fewer of them to wait for
+    this.#settleWait(now);
+    if (this.state === 'half-open') this.#judgeProbes(); // there may be fewer of them to wait for
   }
 
   #forgetInFlight(): void {
