@@ -1,15 +1,17 @@
 import { openAdmitted } from './breaker-stream.ts';
 import { Circuit, type Permit } from './circuit.ts';
 import type { CircuitState } from './circuit-state.ts';
-import { CircuitOpenError, isRefusal, isTimeoutError, withoutStack } from './errors.ts';
+import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
 import type { CircuitBreakerEvents } from './events.ts';
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
+import { type ExecuteOptions, Execution, type Policy, type Protected, result, run, underSignal } from './execution.ts';
 import { judged, type Outcome, waitHint } from './outcome.ts';
 import { role } from './pipeline-order.ts';
 import { breakerSettings, type CircuitBreakerOptions, type Settings } from './settings.ts';
 import { type CircuitBreakerMetrics, type CircuitBreakerSnapshot, checkedSnapshot, elapsed } from './snapshot.ts';
 import { type Opening, type OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream } from './stream.ts';
 import { Tally } from './tally.ts';
+
+// Nothing here is an async function: another frame of one around each call would cost as much as all the rest.
 
 // A refusal thrown one microtask late costs half of one thrown at once: the caller's handler is attached by then.
 const settled = Promise.resolve();
@@ -66,7 +68,21 @@ export class CircuitBreaker implements Policy {
    */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
     const signal = options?.signal;
-    return signal === undefined ? this.#direct(fn) : underSignal(signal, (execution) => this[run](fn, execution));
+    if (signal !== undefined) return underSignal(signal, (execution) => this[run](fn, execution));
+    const circuit = this.#circuit;
+    const startedAt = this.#start();
+    const permit = circuit.admitsFreely ? circuit.generation : this.#acquire(startedAt);
+    if (permit === undefined) return this.#refuse(startedAt);
+    return result(fn, new Execution()).then(
+      (value) => {
+        this.#returned(permit, value, startedAt);
+        return value;
+      },
+      (error) => {
+        this.#threw(permit, error, this.#since(startedAt));
+        throw error;
+      },
+    );
   }
 
   /**
@@ -124,7 +140,7 @@ export class CircuitBreaker implements Policy {
 
   /** The error with which the circuit refuses now, for users of the permit API. */
   refusal(): CircuitOpenError {
-    return withoutStack(() => new CircuitOpenError(this.name, this.#circuit.state, this.#circuit.retryAfterMs()));
+    return new CircuitOpenError(this.name, this.#circuit.state, this.#circuit.retryAfterMs());
   }
 
   /**
@@ -183,33 +199,38 @@ export class CircuitBreaker implements Policy {
   }
 
   /** @internal */
-  async [run]<T>(fn: Protected<T>, execution: Execution): Promise<T> {
+  [run]<T>(fn: Protected<T>, execution: Execution): Promise<T> {
     execution.throwIfAborted();
     const startedAt = this.#start();
-    const permit = this.#acquire(startedAt) ?? (await this.#refuse());
+    const permit = this.#acquire(startedAt);
+    if (permit === undefined) return this.#refuse(startedAt);
     let held = true;
-    const giveUp = (reason: unknown) => {
+    const calledOff = (reason: unknown) => {
       held = false;
       this.#calledOff(permit, reason, this.#since(startedAt));
     };
-    execution.onAbort(giveUp);
-    try {
-      const value = await fn(execution);
-      if (held) this.#returned(permit, value, startedAt);
-      return value;
-    } catch (error) {
-      if (held) this.#threw(permit, error, this.#since(startedAt));
-      throw error;
-    } finally {
-      execution.offAbort(giveUp);
-    }
+    const back = () => {
+      execution.offAbort(calledOff);
+      return held;
+    };
+    execution.onAbort(calledOff);
+    return result(fn, execution).then(
+      (value) => {
+        if (back()) this.#returned(permit, value, startedAt);
+        return value;
+      },
+      (error) => {
+        if (back()) this.#threw(permit, error, this.#since(startedAt));
+        throw error;
+      },
+    );
   }
 
   /** @internal */
   async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
     execution.throwIfAborted();
     const startedAt = this.#start();
-    let permit = this.#acquire(startedAt) ?? (await this.#refuse());
+    let permit = this.#acquire(startedAt) ?? (await this.#refuse(startedAt));
     let firstItemMs: number | undefined;
     const durationMs = () => firstItemMs ?? this.#since(startedAt);
     return openAdmitted(open, execution, {
@@ -223,29 +244,14 @@ export class CircuitBreaker implements Policy {
     });
   }
 
-  async #direct<T>(fn: Protected<T>): Promise<T> {
-    const circuit = this.#circuit;
-    const startedAt = this.#timed ? this.#settings.clock.now() : Number.NaN;
-    const permit = circuit.admitsFreely ? circuit.generation : (this.#acquire(startedAt) ?? (await this.#refuse()));
-    let value: T;
-    try {
-      value = await fn(new Execution());
-    } catch (error) {
-      this.#threw(permit, error, this.#since(startedAt));
-      throw error;
-    }
-    this.#returned(permit, value, startedAt);
-    return value;
-  }
-
   #acquire(now: number): Permit | undefined {
     const permit = this.#circuit.admit(now);
-    if (permit === undefined) this.#tally.refused(this.#circuit.state, () => this.#circuit.retryAfterMs());
+    if (permit === undefined) this.#tally.refused(this.#circuit);
     return permit;
   }
 
-  async #refuse(): Promise<never> {
-    const error = this.refusal();
+  async #refuse(now: number): Promise<never> {
+    const error = new CircuitOpenError(this.name, this.#circuit.state, this.#circuit.retryAfterMs(now));
     await settled;
     throw error;
   }
@@ -253,7 +259,7 @@ export class CircuitBreaker implements Policy {
   #returned(permit: Permit, value: unknown, startedAt: number): void {
     const { classify } = this.#settings;
     const now = this.#timed ? this.#settings.clock.now() : Number.NaN;
-    const durationMs = this.#timed ? now - startedAt : 0;
+    const durationMs = Number.isNaN(now - startedAt) ? 0 : now - startedAt;
     if (classify.value === undefined) this.#succeeded(permit, durationMs, now);
     else
       this.#finish(
@@ -266,8 +272,8 @@ export class CircuitBreaker implements Policy {
 
   #succeeded(permit: Permit, durationMs: number, now: number): void {
     const circuit = this.#circuit;
-    if (circuit.state === 'closed' && Math.abs(permit) >= circuit.generation && !this.#tally.heard) {
-      circuit.record(permit, false, durationMs >= this.#settings.slowMs, now);
+    if (circuit.state === 'closed' && (permit >= circuit.generation || -permit >= circuit.generation) && !this.#tally.heard) {
+      circuit.succeed(permit, durationMs >= this.#settings.slowMs, now);
     } else {
       this.#finish(permit, 'success', durationMs, undefined);
     }
@@ -290,11 +296,12 @@ export class CircuitBreaker implements Policy {
     this.#tally.finished(counted, outcome, durationMs, error);
   }
 
+  /** The time, where it will be asked for. */
   #start(): number {
-    return this.#timed ? this.#settings.clock.now() : Number.NaN;
+    return this.#timed || this.#circuit.state !== 'closed' ? this.#settings.clock.now() : Number.NaN;
   }
 
   #since(startedAt: number): number {
-    return Number.isNaN(startedAt) ? 0 : this.#settings.clock.now() - startedAt;
+    return this.#timed && !Number.isNaN(startedAt) ? this.#settings.clock.now() - startedAt : 0;
   }
 }

@@ -98,10 +98,10 @@ export class Circuit {
     return false;
   }
 
-  /** Counts a success or failure of the closed circuit's present generation. */
-  record(permit: Permit, failed: boolean, slow: boolean, now: number): void {
-    if (permit > 0) this.#inFlight?.end(permit);
-    this.#count(failed, slow, now);
+  /** Counts a success of the closed circuit's present generation. */
+  succeed(permit: Permit, slow: boolean, now: number): void {
+    if (this.#inFlight !== undefined && permit > 0) this.#inFlight.end(permit);
+    this.#count(false, slow, now);
   }
 
   /** Changes the state by hand. */
@@ -116,12 +116,12 @@ export class Circuit {
   }
 
   /** In how many ms it is worth asking again; undefined where no time brings that. */
-  retryAfterMs(): number | undefined {
-    switch (this.settle()) {
+  retryAfterMs(now = this.#settings.clock.now()): number | undefined {
+    switch (this.settle(now)) {
       case 'open':
-        return this.#until(this.#openUntil);
+        return Math.ceil(this.#openUntil - now);
       case 'half-open':
-        return this.#probes.full(this.#settings.probes) ? this.#until(this.#probes.earliestDeadline()) : 0;
+        return this.#probes.full(this.#settings.probes) ? Math.ceil(this.#probes.earliestDeadline() - now) : 0;
       case 'forced-open':
         return undefined;
       default:
@@ -189,10 +189,6 @@ export class Circuit {
 
   #windowTime(now: number): number {
     return this.#window.readsTime ? this.#at(now) : 0;
-  }
-
-  #until(instant: number): number {
-    return Math.max(0, Math.ceil(instant - this.#settings.clock.now()));
   }
 
   #admitProbe(now: number): Permit | undefined {

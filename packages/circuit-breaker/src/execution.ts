@@ -119,6 +119,16 @@ export class Execution implements ExecutionContext {
   }
 }
 
+/** Calls `fn`; what it throws at once is a rejection too. */
+export function result<T>(fn: Protected<T>, execution: Execution): Promise<T> {
+  try {
+    const value = fn(execution);
+    return value instanceof Promise ? value : Promise.resolve(value);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /** Runs `start` under the caller's signal: one listener, removed when the run ends; an abort rejects with its reason at once. */
 export function underSignal<T>(signal: AbortSignal, start: (execution: Execution) => Promise<T>, parent?: Execution): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason);

@@ -3,6 +3,9 @@ import type { Permit } from './circuit.ts';
 /** Into how many parts the time after which a call is slow is divided; a slow call is seen at most one part late. */
 const parts = 16;
 
+/** Places for as many parts as are younger than slow, up to a power of two: the place of a part is its last bits. */
+const places = 32;
+
 /**
  * Calls that have not answered yet, counted by the moment they began, so that those that hang are known before they end.
  *
@@ -12,10 +15,11 @@ export class InFlight {
   /** From how many ms on a call is slow. */
   readonly slowMs: number;
   readonly #partMs: number;
-  readonly #young = new Float64Array(parts + 1); // calls begun in the newest part and the `parts` before it
+  readonly #young = new Int32Array(places); // calls begun in the newest part and the `parts` before it
   #firstPermit: Permit;
   #beganAt: number;
   #newest = 0; // part of the latest look, counted from the beginning
+  #nextPartAt: number;
   #slow = 0;
 
   /** `firstPermit` is for calls that begin now; calls with earlier permits are not counted here. */
@@ -24,6 +28,7 @@ export class InFlight {
     this.#partMs = slowMs / parts;
     this.#firstPermit = firstPermit;
     this.#beganAt = now;
+    this.#nextPartAt = now + this.#partMs;
   }
 
   /** The latest permit that was handed out. */
@@ -37,6 +42,7 @@ export class InFlight {
     this.#slow = this.#newest = 0;
     this.#firstPermit = firstPermit;
     this.#beganAt = now;
+    this.#nextPartAt = now + this.#partMs;
   }
 
   /** A call begins; returns its permit. */
@@ -61,18 +67,18 @@ export class InFlight {
   }
 
   #age(now: number): void {
+    if (now < this.#nextPartAt) return;
     const current = Math.floor((now - this.#beganAt) / this.#partMs);
-    const last = Math.min(current, this.#newest + parts + 1); // by then every place has been emptied once
-    for (let part = this.#newest + 1; part <= last; part += 1) {
-      const place = part % (parts + 1);
-      this.#slow += this.#young[place] ?? 0;
-      this.#young[place] = 0;
+    for (let part = Math.max(0, this.#newest - parts); part < Math.min(current - parts, this.#newest + 1); part += 1) {
+      this.#slow += this.#young[part & (places - 1)] ?? 0;
+      this.#young[part & (places - 1)] = 0;
     }
-    if (current > this.#newest) this.#newest = current;
+    this.#newest = current;
+    this.#nextPartAt = this.#beganAt + (current + 1) * this.#partMs;
   }
 
   #add(part: number, calls: number): void {
-    const place = part % (parts + 1);
+    const place = part & (places - 1);
     this.#young[place] = (this.#young[place] ?? 0) + calls;
   }
 }

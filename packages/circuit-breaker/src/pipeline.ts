@@ -6,6 +6,7 @@ import {
   type Policy,
   type PolicyContext,
   type Protected,
+  result,
   run,
   underSignal,
 } from './execution.ts';
@@ -65,7 +66,7 @@ export class Pipeline implements Policy {
 
   #runFrom<T>(at: number, fn: Protected<T>, execution: Execution): Promise<T> {
     const policy = this.#policies[at];
-    if (policy === undefined) return innermost(fn, execution);
+    if (policy === undefined) return result(fn, execution);
     if (isChained(policy) && at + 1 === this.#policies.length) return policy[run](fn, execution);
     const inner = (context: Partial<ExecutionContext> | undefined) =>
       inside(context, execution, (within) => this.#runFrom(at + 1, fn, within));
@@ -104,8 +105,4 @@ function isChained(policy: Policy): policy is ChainedPolicy {
 /** Runs another library's policy so that what it throws at once is a rejection too. */
 async function foreign<T>(policy: Policy, fn: (context: PolicyContext) => Promise<T>, execution: Execution): Promise<T> {
   return policy.execute(fn, { signal: execution.signal });
-}
-
-async function innermost<T>(fn: Protected<T>, execution: Execution): Promise<T> {
-  return fn(execution);
 }

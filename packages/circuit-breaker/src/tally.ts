@@ -64,10 +64,11 @@ export class Tally implements CircuitObserver {
     this.#listeners?.emit('readmitted', { name: this.#name, afterMs, openings });
   }
 
-  /** A call was refused; what follows is asked for only if somebody listens. */
-  refused(state: CircuitState, retryAfterMs: () => number | undefined): void {
+  /** A call was refused. */
+  refused(circuit: { readonly state: CircuitState; retryAfterMs(): number | undefined }): void {
     this.#rejected += 1;
-    this.#listeners?.emit('rejected', { name: this.#name, state, retryAfterMs: retryAfterMs() });
+    if (this.#listeners === undefined) return;
+    this.#listeners.emit('rejected', { name: this.#name, state: circuit.state, retryAfterMs: circuit.retryAfterMs() });
   }
 
   /** A call has ended; `counted` is false for a late one. */

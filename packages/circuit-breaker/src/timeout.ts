@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from './clock.ts';
 import { Countdown } from './countdown.ts';
 import { TimeoutError, type TimeoutKind } from './errors.ts';
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
+import { type ExecuteOptions, Execution, type Policy, type Protected, result, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
 import { role } from './pipeline-order.ts';
 import { type Opening, type OpenStream, runStream } from './stream.ts';
@@ -71,7 +71,7 @@ export class Timeout implements Policy {
   /** @internal */
   [run]<T>(fn: Protected<T>, parent: Execution): Promise<T> {
     const kind = this.#ofCalls;
-    return kind === undefined ? invoke(fn, parent) : this.#limited(kind, this.#limits[kind] ?? 0, fn, parent);
+    return kind === undefined ? result(fn, parent) : this.#limited(kind, this.#limits[kind] ?? 0, fn, parent);
   }
 
   /** @internal */
@@ -94,7 +94,7 @@ export class Timeout implements Policy {
         parent.offAbort(end);
       };
       parent.onAbort(end);
-      invoke(fn, execution).then(
+      result(fn, execution).then(
         (value) => {
           done();
           resolve(value);
@@ -106,9 +106,4 @@ export class Timeout implements Policy {
       );
     });
   }
-}
-
-/** Calls `fn` so that what it throws at once is a rejection too. */
-async function invoke<T>(fn: Protected<T>, execution: Execution): Promise<T> {
-  return fn(execution);
 }
