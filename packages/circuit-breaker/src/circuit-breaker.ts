@@ -186,13 +186,13 @@ export class CircuitBreaker implements Policy {
 
   /**
    * Goes on with other options. The state, the totals, the calls in flight and, if it is of the same type, the calls in the
-   * window stay; a wait that has begun goes on as it is. Name and clock stay unless they are given.
+   * window stay; a wait that has begun goes on as it is. So do name and clock, whatever `options` say.
    *
    * @throws RangeError for options that the constructor would refuse; nothing is changed then.
    */
   reconfigure(options: CircuitBreakerOptions): void {
     const { name, clock } = this.#settings;
-    const settings = breakerSettings({ name, clock, ...options });
+    const settings = breakerSettings({ ...options, name, clock });
     this.#circuit.reconfigure(settings);
     this.#settings = settings;
     this.#timed = settings.slowMs !== Number.POSITIVE_INFINITY || this.#tally.heard;
