@@ -109,7 +109,6 @@ class WatchedBody {
   async #readWhole(native: () => Promise<unknown>): Promise<unknown> {
     this.#passLockOn();
     if (this.#response.bodyUsed || this.#nativeBody()?.locked) return native(); // rejects, which says nothing about the server
-    abandoned.unregister(this.#response); // the promise tells the end, also of an answer that nobody holds
     const reading = native();
     this.#shown?.getReader(); // what is read whole is locked
     try {
@@ -184,7 +183,7 @@ class WatchedBody {
 
   #cancel(reason: unknown): Promise<void> | undefined {
     this.#over = true;
-    abandoned.unregister(this.#response); // left once is enough
+    abandoned.unregister(this.#response); // it is left once, and its clones are not
     this.#end.left();
     this.#reader ??= this.#nativeBody()?.getReader();
     return this.#reader?.cancel(reason);

@@ -102,11 +102,23 @@ describe('a good answer counts when its body has ended', () => {
     expect(told).toEqual(['success', 'success']);
   });
 
-  it('as soon as the end has come, although nobody asks for it once more', async () => {
+  it.each<[string, () => string | ReadableStream]>([
+    ['that closes when it is asked for more', () => text],
+    [
+      'that was closed beforehand',
+      () =>
+        new ReadableStream({
+          start(controller) {
+            controller.enqueue(bytes);
+            controller.close();
+          },
+        }),
+    ],
+  ])('as soon as the end has come, although nobody asks for it once more, of a stream %s', async (_, body) => {
     const { breaker, told } = journal();
-    const response = await breakerFetch({ breaker, fetch: async () => new Response(text) })('http://made.invalid/');
+    const response = await breakerFetch({ breaker, fetch: async () => new Response(body()) })('http://made.invalid/');
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-    expect((await reader.read()).value).toEqual(bytes);
+    expect((await reader.read()).value).toEqual(new TextEncoder().encode(text));
     await reader.closed;
     expect(told).toEqual(['success']);
   });
@@ -208,6 +220,31 @@ describe('an answer that is not read to its end', () => {
     await copy.body?.cancel();
     await leaving;
     expect(told).toEqual(['ignore']);
+  });
+
+  it('is not left while a clone is read, although the answer itself was cancelled and collected', async () => {
+    const server = await serve((response) => {
+      response.writeHead(200).write('half');
+      ends.push(() => response.end('the rest'));
+    });
+    const ends: Array<() => void> = [];
+    const { breaker, told } = journal();
+    const guarded = breakerFetch({ breaker });
+    const cancelled = async () => {
+      const response = await guarded(server.url);
+      const copy = response.clone();
+      void response.body?.cancel();
+      return copy;
+    };
+    const copy = await cancelled();
+    for (let round = 0; round < 5; round++) {
+      await sleep(5);
+      collectGarbage();
+    }
+    expect(told).toEqual([]);
+    for (const end of ends) end();
+    expect(await copy.text()).toBe('halfthe rest');
+    expect(told).toEqual(['success']);
   });
 
   it('counts as nothing when the caller aborts, read or not, and leaves no listener', async () => {
@@ -415,6 +452,27 @@ describe('an answer that is no success', () => {
     const broken = { value: () => Promise.resolve('success') as never };
     expect((await breakerFetch({ breaker, classify: broken })(server.url)).status).toBe(200);
     expect(told).toEqual(['ignore', 'failure']);
+  });
+
+  it('is something else than one after it, however late', async () => {
+    const clock = new ManualClock();
+    const { breaker, told } = journal();
+    const caller = new AbortController();
+    const guarded = breakerFetch({ breaker, clock, abortFailsAfterMs: 1_000, fetch: async () => new Response(text) });
+    await guarded('http://made.invalid/', { signal: caller.signal });
+    clock.advance(60_000);
+    caller.abort();
+    expect(told).toEqual(['ignore']);
+  });
+
+  it('is no longer listened for when the call is over', async () => {
+    const { breaker } = journal();
+    const { signal } = new AbortController();
+    const guarded = breakerFetch({ breaker, fetch: async () => new Response(text) });
+    const response = await guarded('http://made.invalid/', { signal });
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+    await response.text();
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
 
   it('is an error, passed on untouched, where nobody answers', async () => {
