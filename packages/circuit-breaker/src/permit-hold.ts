@@ -1,0 +1,85 @@
+import { type Classifier, checkedOutcome, type Outcome } from './outcome.ts';
+import { isTimeLimit } from './thrown.ts';
+
+/** What {@link breakerFetch} needs of a breaker; `P` is its permit, which stays opaque. A `CircuitBreaker` fits. */
+export interface PermitBreaker<P = unknown> {
+  /** A permit for one call, or undefined while the circuit refuses. */
+  tryAcquire(): P | undefined;
+  /** The error with which the circuit refuses now. */
+  refusal(): unknown;
+  /** Takes the permit of a call that went well. */
+  onSuccess(permit: P, durationMs?: number): void;
+  /** Takes the permit of a call that failed. */
+  onFailure(permit: P, error?: unknown, durationMs?: number): void;
+  /** Takes the permit of a call whose server asks to be left alone for `throttledMs`. */
+  onThrottled(permit: P, throttledMs: number, error?: unknown): void;
+  /** Takes the permit of a call that says nothing. */
+  release(permit: P): void;
+}
+
+/** One permit on its way back: whatever ends the call first decides, and all that follows changes nothing. */
+export class PermitHold<P> {
+  readonly #breaker: PermitBreaker<P>;
+  readonly #permit: P;
+  readonly #classify: Classifier;
+  #held = true;
+  #durationMs = 0;
+  #signal: AbortSignal | undefined;
+  #onAbort: (() => void) | undefined;
+
+  constructor(breaker: PermitBreaker<P>, permit: P, classify: Classifier) {
+    this.#breaker = breaker;
+    this.#permit = permit;
+    this.#classify = classify;
+  }
+
+  get held(): boolean {
+    return this.#held;
+  }
+
+  /** From now on an abort of `signal` gives the permit back at once, read or not; `gaveUp` says whether the caller left because of the server. */
+  follow(signal: AbortSignal, gaveUp: () => boolean): void {
+    this.#signal = signal;
+    this.#onAbort = () => {
+      const { reason } = signal;
+      this.settle(isTimeLimit(reason) || gaveUp() ? 'failure' : 'ignore', reason);
+    };
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  /** What the call has taken so far is its duration. */
+  took(durationMs: number): void {
+    this.#durationMs = durationMs;
+  }
+
+  /** What the classifier makes of an answer. */
+  judge(answer: unknown): Outcome {
+    return judged(() => this.#classify.value?.(answer) ?? 'success');
+  }
+
+  /** Ends the call with what the classifier makes of an error. */
+  fail(error: unknown): void {
+    const classify = this.#classify;
+    const outcome = classify.error === undefined ? 'failure' : judged(() => classify.error?.(error));
+    this.settle(outcome, error);
+  }
+
+  settle(outcome: Outcome, error?: unknown): void {
+    if (!this.#held) return;
+    this.#held = false;
+    if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
+    if (outcome === 'success') this.#breaker.onSuccess(this.#permit, this.#durationMs);
+    else if (outcome === 'failure') this.#breaker.onFailure(this.#permit, error, this.#durationMs);
+    else if (outcome === 'ignore') this.#breaker.release(this.#permit);
+    else this.#breaker.onThrottled(this.#permit, outcome.throttledMs, error);
+  }
+}
+
+/** A classifier that throws fails the call it judges, never the caller. */
+function judged(rule: () => unknown): Outcome {
+  try {
+    return checkedOutcome(rule());
+  } catch {
+    return 'failure';
+  }
+}
