@@ -58,7 +58,11 @@ export function breakerFetch<P>(options: BreakerFetchOptions<P>): Fetch {
     const startedAt = clock.now();
     let waiting = true;
     const sinceStart = () => clock.now() - startedAt;
-    if (signal) hold.follow(signal, () => waiting && sinceStart() >= patienceMs);
+    const gaveUp = () => {
+      if (waiting) hold.took(sinceStart());
+      return waiting && sinceStart() >= patienceMs;
+    };
+    if (signal) hold.follow(signal, gaveUp);
     try {
       const response = await send(...call);
       waiting = false;
@@ -81,6 +85,7 @@ function signalOf(input: Parameters<Fetch>[0], init: Parameters<Fetch>[1]): Abor
 function answered<P>(response: Response, hold: PermitHold<P>): void {
   const outcome = hold.judge(response);
   if (outcome === 'success' && hold.held && hasBodyToCome(response)) {
+    hold.answered();
     watchBody(response, {
       ended: () => hold.settle('success'),
       broke: (error) => hold.fail(error),

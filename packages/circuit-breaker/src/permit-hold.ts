@@ -7,21 +7,23 @@ export interface PermitBreaker<P = unknown> {
   tryAcquire(): P | undefined;
   /** The error with which the circuit refuses now. */
   refusal(): unknown;
+  /** Tells that the call has begun to answer; returns the permit to give back instead. Left out where nobody watches calls that hang. */
+  answered?(permit: P): P;
   /** Takes the permit of a call that went well. */
   onSuccess(permit: P, durationMs?: number): void;
   /** Takes the permit of a call that failed. */
   onFailure(permit: P, error?: unknown, durationMs?: number): void;
   /** Takes the permit of a call whose server asks to be left alone for `throttledMs`. */
-  onThrottled(permit: P, throttledMs: number, error?: unknown): void;
+  onThrottled(permit: P, throttledMs: number, error?: unknown, durationMs?: number): void;
   /** Takes the permit of a call that says nothing. */
-  release(permit: P): void;
+  release(permit: P, reason?: unknown, durationMs?: number): void;
 }
 
 /** One permit on its way back: whatever ends the call first decides, and all that follows changes nothing. */
 export class PermitHold<P> {
   readonly #breaker: PermitBreaker<P>;
-  readonly #permit: P;
   readonly #classify: Classifier;
+  #permit: P;
   #held = true;
   #durationMs = 0;
   #signal: AbortSignal | undefined;
@@ -42,7 +44,8 @@ export class PermitHold<P> {
     this.#signal = signal;
     this.#onAbort = () => {
       const { reason } = signal;
-      this.settle(isTimeLimit(reason) || gaveUp() ? 'failure' : 'ignore', reason);
+      const failed = gaveUp() || isTimeLimit(reason);
+      this.settle(failed ? 'failure' : 'ignore', reason);
     };
     signal.addEventListener('abort', this.#onAbort, { once: true });
   }
@@ -50,6 +53,11 @@ export class PermitHold<P> {
   /** What the call has taken so far is its duration. */
   took(durationMs: number): void {
     this.#durationMs = durationMs;
+  }
+
+  /** The answer has begun: from now on the call does not hang. */
+  answered(): void {
+    if (this.#held && this.#breaker.answered !== undefined) this.#permit = this.#breaker.answered(this.#permit);
   }
 
   /** What the classifier makes of an answer. */
@@ -70,8 +78,8 @@ export class PermitHold<P> {
     if (this.#onAbort !== undefined) this.#signal?.removeEventListener('abort', this.#onAbort);
     if (outcome === 'success') this.#breaker.onSuccess(this.#permit, this.#durationMs);
     else if (outcome === 'failure') this.#breaker.onFailure(this.#permit, error, this.#durationMs);
-    else if (outcome === 'ignore') this.#breaker.release(this.#permit);
-    else this.#breaker.onThrottled(this.#permit, outcome.throttledMs, error);
+    else if (outcome === 'ignore') this.#breaker.release(this.#permit, error, this.#durationMs);
+    else this.#breaker.onThrottled(this.#permit, outcome.throttledMs, error, this.#durationMs);
   }
 }
 

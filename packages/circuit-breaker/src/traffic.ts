@@ -2,15 +2,19 @@ import { llmClassifier } from './llm-classifier.ts';
 import { mcpClassifier } from './mcp-classifier.ts';
 import type { CircuitBreakerOptions } from './settings.ts';
 
-/** Few and slow calls: a window of 20 that decides from 5 on, and no more than two calls to find out whether all is well again. */
+/** Few and slow calls: a window of 20 that decides from 5 on, and no more than two calls to find out
+ * whether all is well again, which is tried less and less often. */
 const fewSlowCalls = {
   slidingWindow: { type: 'count', size: 20 },
   minimumNumberOfCalls: 5,
   failureRateThreshold: 0.5,
   slowCallRateThreshold: 0.8,
+  slowCallInFlight: true,
   waitDurationInOpenStateMs: 30_000,
+  waitMultiplierInOpenState: 2,
+  maxWaitDurationInOpenStateMs: 600_000,
+  waitJitterInOpenState: 0.2,
   permittedNumberOfCallsInHalfOpenState: 2,
-  // here belong waitMultiplierInOpenState: 2, maxWaitDurationInOpenStateMs: 600_000, waitJitterInOpenState: 0.2, slowCallInFlight: true
 } as const satisfies CircuitBreakerOptions;
 
 /**

@@ -530,8 +530,9 @@ describe('with a CircuitBreaker', () => {
 
   it('an open circuit refuses without a request', async () => {
     const server = await serve(json({}, 500));
-    const breaker = new CircuitBreaker(settings);
-    const guarded = breakerFetch({ breaker });
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker({ ...settings, clock });
+    const guarded = breakerFetch({ breaker, clock });
     await guarded(server.url);
     const refusal = await outcomeOf(guarded(server.url));
     expect(isCircuitOpenError(refusal)).toBe(true);
@@ -591,6 +592,42 @@ describe('with a CircuitBreaker', () => {
     expect(breaker.state).toBe('closed');
     await (await breakerFetch({ breaker, clock, fetch: () => answer(1_000) })('http://made.invalid/')).text();
     expect(breaker.state).toBe('open');
+  });
+
+  const hangs: CircuitBreakerOptions = {
+    slidingWindow: { type: 'count', size: 4 },
+    minimumNumberOfCalls: 1,
+    slowCallRateThreshold: 1,
+    slowCallDurationThresholdMs: 1_000,
+    slowCallInFlight: true,
+  };
+
+  it('headers that do not come open the circuit while they are waited for; a stream that goes on does not', async () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker({ ...hangs, clock });
+    const server = await serve((response) => void response.writeHead(200).write('first'));
+    const guarded = breakerFetch({ breaker, clock });
+    const stream = await guarded(server.url);
+    clock.advance(60_000);
+    expect(breaker.metrics()).toMatchObject({ state: 'closed', slowCallsInFlight: 0 });
+    const silent = breakerFetch({ breaker, clock, fetch: () => new Promise(() => {}) });
+    void silent('http://made.invalid/');
+    clock.advance(2_000);
+    expect(breaker.state).toBe('open');
+    await stream.body?.cancel();
+  });
+
+  it('a caller who gives up what was slow has seen a slow call', async () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker({ ...hangs, minimumNumberOfCalls: 2, clock });
+    const caller = new AbortController();
+    const silent: typeof fetch = (_, init) =>
+      new Promise((_resolve, reject) => init?.signal?.addEventListener('abort', () => reject(caller.signal.reason)));
+    const call = outcomeOf(breakerFetch({ breaker, clock, fetch: silent })('http://made.invalid/', { signal: caller.signal }));
+    clock.advance(1_000);
+    caller.abort();
+    await call;
+    expect(breaker.metrics()).toMatchObject({ state: 'closed', calls: 1, failures: 0, slowCalls: 1 });
   });
 });
 
