@@ -61,8 +61,8 @@ export class Circuit {
 
   /** Brings the state up to the present: an elapsed wait, an expired probe, calls that hang. */
   settle(now = Number.NaN): CircuitState {
-    this.#settleWait(now);
-    if (this.#inFlight !== undefined && this.#counts) this.#settleInFlight(now);
+    if (this.state === 'open' || this.state === 'half-open') this.#settleWait(this.#at(now));
+    if (this.#inFlight?.hangs(this.#at(now))) this.#settleInFlight(now);
     return this.state;
   }
 
@@ -87,7 +87,7 @@ export class Circuit {
 
   /** Counts an outcome; false where it came too late to count. */
   finish(permit: Permit, outcome: Outcome, slow: boolean, now = Number.NaN): boolean {
-    this.#settleWait(now); // calls that hang are looked at when this one hangs no longer
+    if (this.state === 'open' || this.state === 'half-open') this.#settleWait(this.#at(now)); // calls that hang are looked at when this one hangs no longer
     const own = Math.abs(permit);
     if (own >= this.generation) {
       if (this.state === 'half-open') return this.#finishProbe(own, outcome, slow);
@@ -226,8 +226,7 @@ export class Circuit {
   #slowReached(now: number): OpenReason | undefined {
     if (this.#inFlight === undefined) return undefined;
     const at = this.#at(now);
-    const slow = this.#inFlight.slow(at);
-    return slow > 0 && this.#window.slowReached(slow, at) ? 'slow-call-rate' : undefined;
+    return this.#inFlight.hangs(at) && this.#window.slowReached(this.#inFlight.slow(at), at) ? 'slow-call-rate' : undefined;
   }
 
   #tell(reason: OpenReason | 'throttled'): void {
@@ -257,18 +256,16 @@ export class Circuit {
   }
 
   #settleInFlight(now: number): void {
-    const reason = this.#slowReached(now);
+    const reason = this.#counts ? this.#slowReached(now) : undefined;
     if (reason !== undefined) this.#act(reason, now);
   }
 
   #settleWait(now: number): void {
-    if (this.state !== 'open' && this.state !== 'half-open') return;
-    const at = this.#at(now);
     if (this.state === 'half-open') {
       const deadline = this.#probes.earliestDeadline();
-      if (deadline <= at) this.#open(deadline, 0, 'probe-expired');
+      if (deadline <= now) this.#open(deadline, 0, 'probe-expired');
     }
-    if (this.state === 'open' && at >= this.#openUntil) this.#enter('half-open', 'wait-elapsed');
+    if (this.state === 'open' && now >= this.#openUntil) this.#enter('half-open', 'wait-elapsed');
   }
 
   #open(now: number, hintMs: number, reason: TransitionReason): void {

@@ -47,7 +47,7 @@ export class InFlight {
 
   /** A call begins; returns its permit. */
   begin(now: number): Permit {
-    this.#age(now);
+    if (now >= this.#nextPartAt) this.#age(now);
     this.#add(this.#newest, 1);
     return this.#firstPermit + this.#newest;
   }
@@ -60,14 +60,19 @@ export class InFlight {
     else this.#add(part, -1);
   }
 
+  /** Whether any call has been in flight for so long that it is slow. */
+  hangs(now: number): boolean {
+    if (now >= this.#nextPartAt) this.#age(now);
+    return this.#slow > 0;
+  }
+
   /** How many calls have been in flight for so long that they are slow. */
   slow(now: number): number {
-    this.#age(now);
+    if (now >= this.#nextPartAt) this.#age(now);
     return this.#slow;
   }
 
   #age(now: number): void {
-    if (now < this.#nextPartAt) return;
     const current = Math.floor((now - this.#beganAt) / this.#partMs);
     for (let part = Math.max(0, this.#newest - parts); part < Math.min(current - parts, this.#newest + 1); part += 1) {
       this.#slow += this.#young[part & (places - 1)] ?? 0;
