@@ -1,6 +1,6 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
-import { CircuitBreaker, isCircuitOpenError } from '../src/index.ts';
+import { CircuitBreaker, isCircuitOpenError, isTimeoutError } from '../src/index.ts';
 import { pipeline, retry, timeout } from '../src/policies.ts';
 import { admitted, deferred, fail, openedBreaker, outcomeOf, succeed } from './calls.ts';
 
@@ -98,12 +98,14 @@ describe('P6: one failure after the circuit has closed again', () => {
   });
 });
 
-describe('P7: a circuit that was isolated', () => {
-  it('can be released by anyone, whoever isolated it (cockatiel needs the handle)', async () => {
+describe('P7: a circuit that was isolated when its snapshot was taken', () => {
+  it('can be released by anyone (cockatiel stays isolated, and no handle can release it)', async () => {
+    const isolated = new CircuitBreaker();
+    isolated.transitionTo('forced-open');
+    isolated.transitionTo('forced-open');
     const breaker = new CircuitBreaker();
-    breaker.transitionTo('forced-open');
-    breaker.transitionTo('forced-open');
-    expect(breaker.snapshot()).toMatchObject({ state: 'forced-open' });
+    breaker.restore(JSON.parse(JSON.stringify(isolated.snapshot())));
+    expect(breaker.state).toBe('forced-open');
     breaker.transitionTo('closed');
     expect(await breaker.execute(async () => 1)).toBe(1);
   });
@@ -123,6 +125,37 @@ describe('P8: refusals by limits of our own around a healthy backend', () => {
     const full = Object.assign(new Error('bulkhead full'), { [Symbol.for('tidegate.refusal')]: true });
     expect(await outcomeOf(breaker.execute(() => Promise.reject(full)))).toBe(full);
     expect(breaker.state).toBe('closed');
+  });
+});
+
+describe('P9: a time limit that runs out for one call', () => {
+  it('aborts no other, nor the next (opossum has one signal for all)', async () => {
+    const clock = new ManualClock();
+    const call = pipeline(new CircuitBreaker({ clock }), timeout({ totalMs: 100, clock }));
+    const signals: AbortSignal[] = [];
+    const hang = ({ signal }: { signal: AbortSignal }) => {
+      signals.push(signal);
+      return new Promise<never>(() => {});
+    };
+    const first = outcomeOf(call.execute(hang));
+    await clock.advanceAsync(50);
+    const second = outcomeOf(call.execute(hang));
+    await clock.advanceAsync(50);
+    expect(isTimeoutError(await first)).toBe(true);
+    expect(await call.execute(({ signal }) => signal.aborted)).toBe(false);
+    expect(signals.map((signal) => signal.aborted)).toEqual([true, false]);
+    await clock.advanceAsync(50);
+    await second;
+  });
+});
+
+describe('P10: a wall clock that steps back by an hour while the circuit is open', () => {
+  it('keeps it open no longer (cockatiel refuses for an hour more)', () => {
+    const clock = new ManualClock();
+    const breaker = openedBreaker({ clock });
+    clock.jumpWall(-hour);
+    clock.advance(60_000);
+    expect(breaker.state).toBe('half-open');
   });
 });
 
@@ -163,6 +196,18 @@ describe('P13: calls refused while open', () => {
     fail(breaker);
     fail(breaker);
     expect(breaker.state).toBe('open'); // 2 of 2, not 2 of 101
+  });
+});
+
+describe('P15: a listener that is removed', () => {
+  it('hears no more, the first one too (mollitia never removes it)', () => {
+    const breaker = new CircuitBreaker({ clock: new ManualClock() });
+    const [first, second] = [vi.fn(), vi.fn()];
+    const removeFirst = breaker.on('success', first);
+    breaker.on('success', second);
+    removeFirst();
+    succeed(breaker);
+    expect([first.mock.calls.length, second.mock.calls.length]).toEqual([0, 1]);
   });
 });
 
