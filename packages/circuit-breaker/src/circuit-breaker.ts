@@ -260,14 +260,9 @@ export class CircuitBreaker implements Policy {
     const { classify } = this.#settings;
     const now = this.#timed ? this.#settings.clock.now() : Number.NaN;
     const durationMs = Number.isNaN(now - startedAt) ? 0 : now - startedAt;
-    if (classify.value === undefined) this.#succeeded(permit, durationMs, now);
-    else
-      this.#finish(
-        permit,
-        judged(() => classify.value?.(value), this.#tally),
-        durationMs,
-        undefined,
-      );
+    const outcome = classify.value === undefined ? 'success' : judged(classify, 'value', value, this.#tally);
+    if (outcome === 'success') this.#succeeded(permit, durationMs, now);
+    else this.#finish(permit, outcome, durationMs, undefined);
   }
 
   #succeeded(permit: Permit, durationMs: number, now: number): void {
@@ -282,7 +277,7 @@ export class CircuitBreaker implements Policy {
   #threw(permit: Permit, error: unknown, durationMs: number): void {
     const { classify } = this.#settings;
     const byDefault = isRefusal(error) ? 'ignore' : 'failure';
-    const outcome = classify.error === undefined ? byDefault : judged(() => classify.error?.(error), this.#tally);
+    const outcome = classify.error === undefined ? byDefault : judged(classify, 'error', error, this.#tally);
     this.#finish(permit, outcome, durationMs, error);
   }
 

@@ -23,10 +23,10 @@ export interface Classifier {
   value?(value: unknown): Outcome;
 }
 
-/** What a classifier answers; where it throws, or answers with no outcome, that is told and counts as a failure. */
-export function judged(classifier: () => unknown, listener: { threw(error: unknown): void }): Outcome {
+/** What a rule of a classifier answers; where it throws, or answers with no outcome, that is told and counts as a failure. */
+export function judged(classify: Classifier, rule: 'error' | 'value', what: unknown, listener: { threw(error: unknown): void }): Outcome {
   try {
-    return checkedOutcome(classifier());
+    return checkedOutcome(rule === 'value' ? classify.value?.(what) : classify.error?.(what));
   } catch (error) {
     listener.threw(error);
     return 'failure';
