@@ -256,7 +256,8 @@ export class CircuitBreaker implements Policy {
     if (!counted) listeners.emit('late', { name });
     else if (outcome === 'success') listeners.emit('success', { name, durationMs });
     else if (outcome === 'ignore') listeners.emit('ignored', { name, error });
-    else listeners.emit('failure', { name, durationMs, error });
+    else if (outcome === 'failure') listeners.emit('failure', { name, durationMs, error });
+    else listeners.emit('failure', { name, durationMs, error, throttledMs: outcome.throttledMs });
   }
 
   #countRefusal(): void {

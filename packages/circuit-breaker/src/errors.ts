@@ -1,8 +1,8 @@
 import type { CircuitState } from './circuit-state.ts';
 
 // Registered symbols, so that the guards recognise errors of another copy of this package in the same process.
-const kind = Symbol.for('tidegate.error');
-const refusal = Symbol.for('tidegate.refusal');
+export const kind: unique symbol = Symbol.for('tidegate.error');
+export const refusal: unique symbol = Symbol.for('tidegate.refusal');
 
 /** The call was not made because the circuit is open, held open, or half-open with every probe already out. */
 export class CircuitOpenError extends Error {
@@ -26,6 +26,27 @@ export class CircuitOpenError extends Error {
     super(`circuit '${limit}' is ${state} ${when}`);
     this.limit = limit;
     this.state = state;
+    if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** No breaker was made: the registry is full of circuits that are open or held by hand, and forgetting one would admit its calls. */
+export class RegistryFullError extends Error {
+  /** Tells the class in stack traces and logs. */
+  override readonly name = 'RegistryFullError';
+  /** Stable, for programs. */
+  readonly code = 'ERR_REGISTRY_FULL';
+  /** The limit that refused. */
+  readonly limit = 'maxBreakers';
+  /** When one of the breakers looked at may be removed, in ms from now; absent where all of them are held by hand. */
+  declare readonly retryAfterMs?: number;
+  /** @internal */
+  readonly [kind] = 'registry-full';
+  /** @internal */
+  readonly [refusal] = true;
+
+  constructor(maxBreakers: number, retryAfterMs: number | undefined) {
+    super(`no room for another breaker: ${maxBreakers} circuits are open or held by hand`);
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
   }
 }
@@ -64,6 +85,11 @@ export function isCircuitOpenError(error: unknown): error is CircuitOpenError {
   return kindOf(error) === 'circuit-open';
 }
 
+/** Whether `error` is a {@link RegistryFullError}, also one of another copy of this package. */
+export function isRegistryFullError(error: unknown): error is RegistryFullError {
+  return kindOf(error) === 'registry-full';
+}
+
 /** Whether `error` is a {@link TimeoutError} of this package, also of another copy of it. */
 export function isTimeoutError(error: unknown): error is TimeoutError {
   return kindOf(error) === 'timeout';
@@ -77,6 +103,7 @@ export function isRefusal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && (error as { [refusal]?: unknown })[refusal] === true;
 }
 
-function kindOf(error: unknown): unknown {
+/** The kind that an error of this package carries, undefined for any other value. */
+export function kindOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null ? (error as { [kind]?: unknown })[kind] : undefined;
 }

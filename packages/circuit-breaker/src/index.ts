@@ -7,12 +7,15 @@ export {
   IllegalTransitionError,
   isCircuitOpenError,
   isRefusal,
+  isRegistryFullError,
   isTimeoutError,
+  RegistryFullError,
   TimeoutError,
 } from './errors.ts';
 export type { CircuitBreakerEvents, TransitionReason } from './events.ts';
 export type { ExecuteOptions, ExecutionContext, Protected } from './execution.ts';
 export type { Classifier, Outcome, ThrottledOutcome } from './outcome.ts';
+export { CircuitBreakerRegistry, type CircuitBreakerRegistryEvents, type CircuitBreakerRegistryOptions } from './registry.ts';
 export type { CircuitBreakerOptions } from './settings.ts';
 export type {
   ConsecutiveWindowOptions,
