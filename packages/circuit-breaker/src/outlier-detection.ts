@@ -58,21 +58,21 @@ export class OutlierDetection {
     this.hosts = Array.from({ length: members }, newHost);
   }
 
-  /** Members that are ejected or on probation, those who only rest left out. */
-  get ejected(): number {
-    return count(this.hosts, ({ state }) => state !== 'closed');
-  }
-
   /** Brings all members up to the present: ended intervals, ejections, rests and probes. */
   settle(now: number): void {
     if (now >= this.#intervalEnd) this.#endIntervals(now);
-    for (const at of this.hosts.keys()) this.#settleHost(at, now);
+    this.#settleHosts(now);
+  }
+
+  /** Members that take a call now, panic apart. */
+  available(now: number): number {
+    return count(this.hosts, (host) => this.takes(host, false, now));
   }
 
   /** Whether so few members take calls that ejection is disregarded. */
-  panics(): boolean {
+  panics(now: number): boolean {
     const { panicThreshold, inOrder } = this.#settings;
-    const available = count(this.hosts, ({ outSince }) => outSince === undefined);
+    const available = this.available(now);
     return panicThreshold > 0 && (inOrder ? available === 0 : available / this.hosts.length < panicThreshold);
   }
 
@@ -93,9 +93,7 @@ export class OutlierDetection {
   /** In how many ms a member that is out takes a call again; in a panic only a rest keeps it from that. */
   waitMs(host: Host, panic: boolean, now: number): number {
     if (panic) return Math.max(0, Math.ceil(host.restUntil - now));
-    const probe = host.probeUntil === Number.POSITIVE_INFINITY ? 0 : host.probeUntil;
-    const ejection = host.state === 'open' ? host.until : host.state === 'half-open' ? probe : 0;
-    return Math.max(0, Math.ceil(Math.max(ejection, host.restUntil) - now));
+    return Math.max(0, Math.ceil(Math.max(ejectedUntil(host), host.restUntil) - now));
   }
 
   /** Counts what came of a call; false where it came too late to count. */
@@ -132,12 +130,13 @@ export class OutlierDetection {
       host.returnedAt = now;
       if (host.restUntil <= now) this.#takeBack(at, now);
     } else if (isVerdict(outcome)) {
-      this.#eject(at, 'probe-failed', now);
+      this.#ejectIfAllowed(at, 'probe-failed', now);
     }
   }
 
+  /** Ejects a member unless too many are; a member that is due holds no place, or one that nobody asks for would keep it. */
   #ejectIfAllowed(at: number, reason: EjectionReason, now: number): void {
-    const { ejected } = this;
+    const ejected = count(this.hosts, ({ state, until }) => state === 'open' && until > now);
     if (ejected === 0 || (ejected + 1) / this.hosts.length <= this.#settings.maxEjectionFraction) this.#eject(at, reason, now);
   }
 
@@ -168,11 +167,18 @@ export class OutlierDetection {
     host.consecutive = host.calls = host.failures = 0;
   }
 
-  #settleHost(at: number, now: number): void {
-    const host = this.#host(at);
-    if (host.state === 'half-open' && host.probeUntil <= now) this.#eject(at, 'probe-expired', host.probeUntil);
-    if (host.state === 'open' && host.until <= now) this.#enter(host, 'half-open');
-    if (host.state === 'closed' && host.restUntil <= now) this.#takeBack(at, host.restUntil);
+  /** Probes expire in the order of their deadlines: each ejection may leave no place for the next. */
+  #settleHosts(now: number): void {
+    const expired = [...this.hosts.entries()].filter(([, { probeUntil }]) => probeUntil <= now);
+    for (const [at, host] of expired.sort(([, a], [, b]) => a.probeUntil - b.probeUntil)) {
+      const deadline = host.probeUntil;
+      this.#enter(host, 'half-open'); // what the probe still brings is late
+      this.#ejectIfAllowed(at, 'probe-expired', deadline);
+    }
+    for (const [at, host] of this.hosts.entries()) {
+      if (host.state === 'open' && host.until <= now) this.#enter(host, 'half-open');
+      if (host.state === 'closed' && host.restUntil <= now) this.#takeBack(at, host.restUntil);
+    }
   }
 
   #takeBack(at: number, since: number): void {
@@ -189,7 +195,7 @@ export class OutlierDetection {
     const first = this.#intervalEnd;
     const further = Math.floor((now - first) / intervalMs);
     this.#intervalEnd = first + (further + 1) * intervalMs;
-    for (const at of this.hosts.keys()) this.#settleHost(at, first);
+    this.#settleHosts(first);
     const tallies = this.hosts.map(({ state, calls, failures }) => (state === 'closed' ? { calls, failures } : undefined));
     for (const host of this.hosts) host.calls = host.failures = 0;
     for (const { at, reason } of outliers(tallies, this.#settings)) {
@@ -212,6 +218,13 @@ export class OutlierDetection {
 function newHost(): Host {
   const never = { probeUntil: Number.POSITIVE_INFINITY, restUntil: Number.NEGATIVE_INFINITY, returnedAt: Number.NEGATIVE_INFINITY };
   return { state: 'closed', generation: 1, until: 0, times: 0, consecutive: 0, calls: 0, failures: 0, outSince: undefined, ...never };
+}
+
+/** Until when ejection keeps calls away; a clock may stand below 0, so "not at all" is no 0. */
+function ejectedUntil({ state, until, probeUntil }: Host): number {
+  if (state === 'open') return until;
+  const probing = state === 'half-open' && probeUntil !== Number.POSITIVE_INFINITY;
+  return probing ? probeUntil : Number.NEGATIVE_INFINITY;
 }
 
 /** Whether an outcome speaks for or against a member. A server that wants to be left alone and names no time only refuses. */

@@ -37,7 +37,7 @@ export interface PoolMemberStatus<M extends PoolMember = PoolMember> {
 export interface CircuitBreakerPoolMetrics {
   /** Members in all. */
   readonly members: number;
-  /** Members that take calls. */
+  /** Members that take a call, if only a probe. */
   readonly available: number;
   /** Whether so few are that ejection is disregarded. */
   readonly panic: boolean;
@@ -123,11 +123,11 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
 
   /** The numbers of the pool now. */
   metrics(): CircuitBreakerPoolMetrics {
-    this.#settle();
+    const now = this.#settle();
     return {
       members: this.#seats.length,
-      available: this.#detection.hosts.filter(({ outSince }) => outSince === undefined).length,
-      panic: this.#detection.panics(),
+      available: this.#detection.available(now),
+      panic: this.#detection.panics(now),
       inFlight: this.#seats.reduce((sum, { inFlight }) => sum + inFlight, 0),
       rejected: this.#rejected,
       late: this.#late,
@@ -196,7 +196,7 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
   #lease(tried: readonly number[]): Lease<M> | undefined {
     const detection = this.#detection;
     const now = this.#settle();
-    const panic = detection.panics();
+    const panic = detection.panics(now);
     const able = this.#seats.filter(({ at }) => !tried.includes(at) && detection.takes(this.#host(at), panic, now));
     const seat = pickers[this.#settings.order](able);
     if (seat === undefined) return undefined;
@@ -238,7 +238,7 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
 
   #retryAfterMs(): number {
     const now = this.#settle();
-    const panic = this.#detection.panics();
+    const panic = this.#detection.panics(now);
     return Math.min(...this.#detection.hosts.map((host) => this.#detection.waitMs(host, panic, now)));
   }
 

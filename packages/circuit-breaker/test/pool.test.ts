@@ -165,6 +165,17 @@ describe('a member that was ejected', () => {
     expect(await call()).toBe('b');
   });
 
+  it('holds no place among the ejected while nobody asks for it', async () => {
+    const { pool, clock, call, states } = poolOf(named('a', 'b'), { order: 'in-order', ...throttling });
+    await outcomeOf(pool.execute(() => Promise.reject(20_000)));
+    for (let i = 0; i < 5; i += 1) await call(['b']);
+    expect(states()).toEqual({ a: 'open', b: 'open' });
+    clock.advance(30_000);
+    for (let i = 0; i < 5; i += 1) await call(['a']);
+    expect(states()).toEqual({ a: 'open', b: 'half-open' });
+    expect(await call(['a'])).toBe('b');
+  });
+
   it('keeps its probe where that one is released or ignored', async () => {
     const { pool, call } = await due({ classify: { error: () => 'ignore' }, consecutiveFailures: 5 });
     pool.tryAcquire()?.release();

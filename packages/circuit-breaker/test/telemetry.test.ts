@@ -263,6 +263,6 @@ describe('no entry loads a peer', () => {
     };
     const { stdout, stderr } = run();
     expect(Number(stdout), stderr).toBeGreaterThan(0);
-    expect(run('peer').stderr).toContain('loads prom-client'); // else nothing is watched
+    if (entry === 'index') expect(run('peer').stderr).toContain('loads prom-client'); // else nothing is watched
   });
 });
