@@ -1,6 +1,7 @@
 import type { EjectionReason } from './outlier-detection.ts';
 
-interface OfMember {
+/** What the events of one member have in common. */
+export interface PoolMemberEvent {
   /** Name of the pool. */
   readonly name: string;
   /** Name of the member. */
@@ -10,24 +11,24 @@ interface OfMember {
 /** What a {@link CircuitBreakerPool} tells its listeners. */
 export interface CircuitBreakerPoolEvents {
   /** A member takes no more ordinary calls: it was ejected, or its server asked to be left alone (`throttled`). */
-  ejected: OfMember & {
+  ejected: PoolMemberEvent & {
     /** Why. */
     readonly reason: EjectionReason;
     /** For how long, in ms; what it gets then is one probe, or after `throttled` its share of the calls. */
     readonly forMs: number;
   };
   /** A member takes its share of the calls again. What time alone brings is told when somebody next looks. */
-  returned: OfMember & {
+  returned: PoolMemberEvent & {
     /** How long it took none, in ms. */
     readonly outForMs: number;
   };
   /** A call counted as a success. */
-  success: OfMember & {
+  success: PoolMemberEvent & {
     /** How long the call took, in ms. */
     readonly durationMs: number;
   };
   /** A call counted as a failure, or was answered with a request to be left alone. */
-  failure: OfMember & {
+  failure: PoolMemberEvent & {
     /** How long the call took, in ms. */
     readonly durationMs: number;
     /** What was thrown, or handed to the permit. */
@@ -36,12 +37,12 @@ export interface CircuitBreakerPoolEvents {
     readonly throttledMs?: number;
   };
   /** A call counted as nothing. */
-  ignored: OfMember & {
+  ignored: PoolMemberEvent & {
     /** What was thrown, or handed to the permit. */
     readonly error: unknown;
   };
   /** A result came after the state that admitted its call had ended, or of a call that was made in a panic. */
-  late: OfMember;
+  late: PoolMemberEvent;
   /** A call was refused: no member takes calls. */
   rejected: {
     /** Name of the pool. */

@@ -10,7 +10,7 @@ import { Lease, type PoolPermit } from './pool-permit.ts';
 import { type CircuitBreakerPoolOptions, type PoolMember, type PoolSettings, poolSettings } from './pool-settings.ts';
 
 export type { EjectionReason } from './outlier-detection.ts';
-export type { CircuitBreakerPoolEvents } from './pool-events.ts';
+export type { CircuitBreakerPoolEvents, PoolMemberEvent } from './pool-events.ts';
 export { isPoolExhaustedError, PoolExhaustedError } from './pool-exhausted.ts';
 export type { PoolPermit } from './pool-permit.ts';
 export type { CircuitBreakerPoolOptions, FailureRateEjection, PoolMember, PoolOrder, SuccessRateEjection } from './pool-settings.ts';

@@ -24,9 +24,25 @@ export type CircuitBreakerRegistryEvents<K> = {
   };
 } & {
   /** A breaker was made. */
-  added: { readonly name: string; readonly key: K; readonly breaker: CircuitBreaker };
+  added: {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** Its key. */
+    readonly key: K;
+    /** The breaker itself. */
+    readonly breaker: CircuitBreaker;
+  };
   /** A breaker was deleted, or had to make room. */
-  removed: { readonly name: string; readonly key: K; readonly breaker: CircuitBreaker; readonly reason: 'deleted' | 'made-room' };
+  removed: {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** The key it had. */
+    readonly key: K;
+    /** The breaker itself; it goes on working for whoever holds it. */
+    readonly breaker: CircuitBreaker;
+    /** Which of the two. */
+    readonly reason: 'deleted' | 'made-room';
+  };
 };
 
 interface Entry<K> extends Linked<Entry<K>> {

@@ -1,6 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it } from 'vitest';
 import { isRefusal } from '../src/index.ts';
+import { outliers } from '../src/outlier-rates.ts';
 import { timeout } from '../src/policies.ts';
 import { CircuitBreakerPool, type CircuitBreakerPoolOptions, isPoolExhaustedError, type PoolMember } from '../src/pool.ts';
 import { deferred, outcomeOf } from './calls.ts';
@@ -116,6 +117,22 @@ describe('ejection', () => {
     }
   });
 
+  it('comes by no rounding: equal rates are equal', () => {
+    const settings = { successRate: { stdevFactor: 0, minimumMembers: 1, minimumCalls: 1 }, failureRate: undefined };
+    for (let calls = 1; calls <= 60; calls += 1) {
+      for (let failures = 0; failures <= calls; failures += 1) {
+        for (let members = 1; members <= 7; members += 1) {
+          expect(
+            outliers(
+              Array.from({ length: members }, () => ({ calls, failures })),
+              settings,
+            ),
+          ).toEqual([]);
+        }
+      }
+    }
+  });
+
   it('comes by a failure rate where that is asked for', async () => {
     const options = {
       consecutiveFailures: 1_000,
@@ -174,6 +191,26 @@ describe('a member that was ejected', () => {
     for (let i = 0; i < 5; i += 1) await call(['a']);
     expect(states()).toEqual({ a: 'open', b: 'half-open' });
     expect(await call(['a'])).toBe('b');
+  });
+
+  it('is out again in the order of the deadlines, where there is no place for all', () => {
+    const members = [{ name: 'a' }, { name: 'b', weight: 9 }];
+    const { pool, clock, heard, states } = poolOf(members, { maxEjectionFraction: 0.5, panicThreshold: 0 });
+    const permits = Array.from({ length: 50 }, () => pool.tryAcquire());
+    const fail = (member: string) =>
+      permits.filter((permit) => permit?.member.name === member).forEach((permit) => void permit?.onFailure());
+    fail('a');
+    clock.advance(30_000);
+    pool.metrics();
+    fail('b');
+    clock.advance(60_000);
+    heard.length = 0;
+    expect(pool.tryAcquire()?.member.name).toBe('b');
+    clock.advance(1);
+    expect(pool.tryAcquire()?.member.name).toBe('a');
+    clock.advance(30_001);
+    expect(states()).toEqual({ a: 'half-open', b: 'open' });
+    expect(heard).toEqual(['b out: probe-expired 60000']);
   });
 
   it('keeps its probe where that one is released or ignored', async () => {
