@@ -187,7 +187,8 @@ export class CircuitBreakerRegistry<K = string> implements Iterable<readonly [K,
 
   #remove(entry: Entry<K>, reason: 'deleted' | 'made-room'): void {
     const { key, breaker } = entry;
-    if (!this.#entries.delete(key)) return;
+    if (this.#entries.get(key) !== entry) return; // a listener was faster
+    this.#entries.delete(key);
     this.#listOf(entry).remove(entry);
     for (const { off } of this.#forwards ?? []) {
       off.get(entry)?.();
