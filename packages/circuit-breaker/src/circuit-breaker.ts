@@ -155,7 +155,6 @@ export class CircuitBreaker implements Policy {
 
   /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */
   on<E extends keyof CircuitBreakerEvents>(event: E, listener: (event: CircuitBreakerEvents[E]) => void): () => void {
-    this.#timed = true;
     return this.#tally.on(event, listener);
   }
 
@@ -195,7 +194,7 @@ export class CircuitBreaker implements Policy {
     const settings = breakerSettings({ ...options, name, clock });
     this.#circuit.reconfigure(settings);
     this.#settings = settings;
-    this.#timed = settings.slowMs !== Number.POSITIVE_INFINITY || this.#tally.heard;
+    this.#timed = settings.slowMs !== Number.POSITIVE_INFINITY;
   }
 
   /** @internal */
@@ -258,8 +257,8 @@ export class CircuitBreaker implements Policy {
 
   #returned(permit: Permit, value: unknown, startedAt: number): void {
     const { classify } = this.#settings;
-    const now = this.#timed ? this.#settings.clock.now() : Number.NaN;
-    const durationMs = Number.isNaN(now - startedAt) ? 0 : now - startedAt;
+    const now = Number.isNaN(startedAt) ? Number.NaN : this.#settings.clock.now();
+    const durationMs = Number.isNaN(startedAt) ? 0 : now - startedAt;
     const outcome = classify.value === undefined ? 'success' : judged(classify, 'value', value, this.#tally);
     if (outcome === 'success') this.#succeeded(permit, durationMs, now);
     else this.#finish(permit, outcome, durationMs, undefined);
@@ -293,10 +292,10 @@ export class CircuitBreaker implements Policy {
 
   /** The time, where it will be asked for. */
   #start(): number {
-    return this.#timed || this.#circuit.state !== 'closed' ? this.#settings.clock.now() : Number.NaN;
+    return this.#timed || this.#circuit.state !== 'closed' || this.#tally.heard ? this.#settings.clock.now() : Number.NaN;
   }
 
   #since(startedAt: number): number {
-    return this.#timed && !Number.isNaN(startedAt) ? this.#settings.clock.now() - startedAt : 0;
+    return Number.isNaN(startedAt) ? 0 : this.#settings.clock.now() - startedAt;
   }
 }

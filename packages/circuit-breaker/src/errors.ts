@@ -1,8 +1,8 @@
 import type { CircuitState } from './circuit-state.ts';
 
 // Registered symbols, so that the guards recognise errors of another copy of this package in the same process.
-const kind = Symbol.for('tidegate.error');
-const refusal = Symbol.for('tidegate.refusal');
+export const kind: unique symbol = Symbol.for('tidegate.error');
+export const refusal: unique symbol = Symbol.for('tidegate.refusal');
 
 /**
  * The call was not made because the circuit is open, held open, or half-open with every probe already out.
@@ -96,6 +96,7 @@ export function isRefusal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && (error as { [refusal]?: unknown })[refusal] === true;
 }
 
-function kindOf(error: unknown): unknown {
+/** The kind that an error of this package carries, undefined for any other value. */
+export function kindOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null ? (error as { [kind]?: unknown })[kind] : undefined;
 }

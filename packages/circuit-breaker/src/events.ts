@@ -50,7 +50,7 @@ export interface CircuitBreakerEvents {
     readonly durationMs: number;
     /** What was thrown, or handed to the permit API. */
     readonly error: unknown;
-    /** For how long the server asked to be left alone, in ms, if it did. */
+    /** For how long the server asked to be left alone, in ms; absent unless it did. */
     readonly throttledMs?: number;
   };
   /** A call counted as nothing: its permit was given back. */
@@ -92,24 +92,34 @@ export interface CircuitBreakerEvents {
   };
 }
 
+/** What every table of events has: who tells it, and where the errors of listeners go. */
+export interface NamedEvents {
+  readonly 'listener-error': { readonly name: string; readonly error: unknown };
+}
+
 /** Listeners whose errors change nothing. Built only when somebody listens. */
-export class Listeners {
+export class Listeners<Events extends { [E in keyof Events]: { readonly name: string } } & NamedEvents = CircuitBreakerEvents> {
   readonly #emitter = new EventEmitter();
 
-  add<E extends keyof CircuitBreakerEvents>(event: E, listener: (payload: CircuitBreakerEvents[E]) => void): () => void {
-    const own = (payload: CircuitBreakerEvents[E]) => listener(payload); // so that removing one addition of a function leaves its others
+  /** Whether nobody listens. */
+  get empty(): boolean {
+    return this.#emitter.eventNames().length === 0;
+  }
+
+  add<E extends keyof Events & string>(event: E, listener: (payload: Events[E]) => void): () => void {
+    const own = (payload: Events[E]) => listener(payload); // so that removing one addition of a function leaves its others
     this.#emitter.on(event, own);
     return () => {
       this.#emitter.off(event, own);
     };
   }
 
-  emit<E extends keyof CircuitBreakerEvents>(event: E, payload: CircuitBreakerEvents[E]): void {
+  emit<E extends keyof Events & string>(event: E, payload: Events[E]): void {
     for (const listener of this.#emitter.listeners(event)) {
       try {
-        (listener as (payload: CircuitBreakerEvents[E]) => void)(payload);
+        (listener as (payload: Events[E]) => void)(payload);
       } catch (error) {
-        if (event !== 'listener-error') this.emit('listener-error', { name: payload.name, error });
+        if (event !== 'listener-error') this.emit('listener-error', { name: payload.name, error } as Events['listener-error']);
       }
     }
   }

@@ -19,7 +19,7 @@ export interface Totals {
 /** Counts what a breaker does, and tells it to whoever listens. No event is built while nobody does. */
 export class Tally implements CircuitObserver {
   readonly #name: string;
-  #listeners: Listeners | undefined;
+  #listeners: Listeners<CircuitBreakerEvents> | undefined;
   #rejected = 0;
   #late = 0;
   #opened = 0;
@@ -29,7 +29,7 @@ export class Tally implements CircuitObserver {
     this.#name = name;
   }
 
-  /** Whether anybody listens, or has. */
+  /** Whether anybody listens. */
   get heard(): boolean {
     return this.#listeners !== undefined;
   }
@@ -46,8 +46,13 @@ export class Tally implements CircuitObserver {
   }
 
   on<E extends keyof CircuitBreakerEvents>(event: E, listener: (event: CircuitBreakerEvents[E]) => void): () => void {
-    this.#listeners ??= new Listeners();
-    return this.#listeners.add(event, listener);
+    const listeners = this.#listeners ?? new Listeners<CircuitBreakerEvents>();
+    this.#listeners = listeners;
+    const remove = listeners.add(event, listener);
+    return () => {
+      remove();
+      if (listeners.empty && this.#listeners === listeners) this.#listeners = undefined;
+    };
   }
 
   transition(from: CircuitState, to: CircuitState, reason: TransitionReason): void {
