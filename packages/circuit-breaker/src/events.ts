@@ -79,24 +79,30 @@ export interface CircuitBreakerEvents {
 }
 
 /** Listeners whose errors change nothing. Built only when somebody listens. */
-export class Listeners {
+export class Listeners<Events extends { 'listener-error': { readonly error: unknown } } = CircuitBreakerEvents> {
   readonly #emitter = new EventEmitter();
 
-  add<E extends keyof CircuitBreakerEvents>(event: E, listener: (payload: CircuitBreakerEvents[E]) => void): () => void {
-    const own = (payload: CircuitBreakerEvents[E]) => listener(payload); // so that removing one addition of a function leaves its others
+  add<E extends keyof Events & string>(event: E, listener: (payload: Events[E]) => void): () => void {
+    const own = (payload: Events[E]) => listener(payload); // so that removing one addition of a function leaves its others
     this.#emitter.on(event, own);
     return () => {
       this.#emitter.off(event, own);
     };
   }
 
-  emit<E extends keyof CircuitBreakerEvents>(event: E, payload: CircuitBreakerEvents[E]): void {
+  emit<E extends keyof Events & string>(event: E, payload: Events[E]): void {
     for (const listener of this.#emitter.listeners(event)) {
       try {
-        (listener as (payload: CircuitBreakerEvents[E]) => void)(payload);
+        (listener as (payload: Events[E]) => void)(payload);
       } catch (error) {
-        if (event !== 'listener-error') this.emit('listener-error', { name: payload.name, error });
+        if (event !== 'listener-error') this.emit('listener-error', errorOf<Events>(payload, error));
       }
     }
   }
+}
+
+/** Tells of an error under the name, if any, that the event had. */
+function errorOf<Events extends { 'listener-error': unknown }>(payload: unknown, error: unknown): Events['listener-error'] {
+  const { name } = payload as { readonly name?: string };
+  return (name === undefined ? { error } : { name, error }) as Events['listener-error'];
 }

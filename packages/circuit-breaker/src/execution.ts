@@ -9,6 +9,8 @@ export interface ExecutionContext {
    * called.
    */
   readonly suspendTimeouts: () => () => void;
+  /** Which of the hedged attempts this is: 0 for the first call, 1 for the first hedge; 0 where nothing is hedged. */
+  readonly hedge: number;
 }
 
 /** What any policy hands inwards, another library's too. */
@@ -41,22 +43,30 @@ export interface ChainedPolicy extends Policy {
   [run]<T>(fn: Protected<T>, execution: Execution): Promise<T>;
 }
 
+/** A time limit whose clock can be stopped; each pause needs a resume of its own. */
+export type Suspendable = Pick<Countdown, 'pause' | 'resume'>;
+
 /**
  * One run of a function, or one part of it with a limit of its own. A cancellation token whose `AbortSignal` is made
  * when somebody reads it: an AbortController costs twenty times what the rest of a call does.
  */
 export class Execution implements ExecutionContext {
+  readonly hedge: number;
+  /** The retry budget that this execution's first call was paid into, here or further out. */
+  paidInto: object | undefined;
   readonly #parent: Execution | undefined;
-  readonly #countdown: Countdown | undefined;
+  readonly #limit: Suspendable | undefined;
   #controller: AbortController | undefined;
   #hooks: Array<(reason: unknown) => void> | undefined;
   #aborted = false;
   #reason: unknown;
 
-  /** `parent` is the execution around this one, `countdown` the limit that sets this one apart from it. */
-  constructor(parent?: Execution, countdown?: Countdown) {
+  /** `parent` is the execution around this one, `limit` the time limit that sets this one apart from it, or the hedge. */
+  constructor(parent?: Execution, limit?: Suspendable, hedge: number = parent?.hedge ?? 0) {
     this.#parent = parent;
-    this.#countdown = countdown;
+    this.#limit = limit;
+    this.hedge = hedge;
+    this.paidInto = parent?.paidInto;
   }
 
   get suspendTimeouts(): () => () => void {
@@ -65,12 +75,12 @@ export class Execution implements ExecutionContext {
 
   #suspend(): () => void {
     const around = this.#parent?.suspendTimeouts();
-    this.#countdown?.pause();
+    this.#limit?.pause();
     let suspended = true;
     return () => {
       if (!suspended) return;
       suspended = false;
-      this.#countdown?.resume();
+      this.#limit?.resume();
       around?.();
     };
   }
@@ -131,4 +141,9 @@ export function underSignal<T>(signal: AbortSignal, start: (execution: Execution
       },
     );
   });
+}
+
+/** Calls `fn` so that what it throws at once is a rejection too. */
+export async function invoke<T>(fn: Protected<T>, execution: Execution): Promise<T> {
+  return fn(execution);
 }
