@@ -48,7 +48,7 @@ export function chaosFault(options: ChaosFaultOptions): Chaos {
 export function chaosLatency(options: ChaosLatencyOptions): Chaos {
   onlyKnown('chaosLatency', options, [...chaosOptions, 'latencyMs', 'clock']);
   const { latencyMs, clock = systemClock } = options;
-  const [min, max] = latencyBounds(typeof latencyMs === 'object' && latencyMs !== null ? latencyMs : [latencyMs, latencyMs]);
+  const [min, max] = latencyBounds(latencyMs);
   return new Chaos('latency', options, async (fn, execution, share) => {
     await pause(min + (max - min) * share, clock, execution);
     execution.throwIfAborted();
@@ -74,8 +74,8 @@ export function chaosBehavior(options: ChaosBehaviorOptions): Chaos {
   });
 }
 
-function latencyBounds(bounds: readonly number[]): [min: number, max: number] {
-  if (bounds.length !== 2) throw new RangeError(`latencyMs must be a number or two of them, not ${String(bounds)}`);
-  const min = numberWithin('latencyMs', bounds[0] as number, 0, longestTimerMs);
-  return [min, numberWithin('latencyMs', bounds[1] as number, min, longestTimerMs)];
+function latencyBounds(latencyMs: ChaosLatencyOptions['latencyMs']): [min: number, max: number] {
+  const [lower, upper] = Array.isArray(latencyMs) && latencyMs.length === 2 ? latencyMs : [latencyMs, latencyMs];
+  const min = numberWithin('latencyMs', lower, 0, longestTimerMs);
+  return [min, numberWithin('latencyMs', upper, min, longestTimerMs)];
 }

@@ -14,21 +14,23 @@ export interface QuantileDelay {
 /** After how long an attempt is hedged. */
 export class HedgeDelay {
   readonly #fixedMs: number;
-  readonly #quantile: number;
-  readonly #minSamples: number;
+  readonly #quantile: number = 1;
+  readonly #minSamples: number = 1;
   readonly #durations: LatencyHistogram | undefined;
   #samples = 0;
 
   /** Throws a RangeError that names option, value and limit. */
   constructor(delayMs: number | QuantileDelay) {
-    const follows = typeof delayMs === 'object' && delayMs !== null;
-    if (follows) onlyKnown('delayMs', delayMs, ['quantile', 'minSamples', 'initialDelayMs']);
-    this.#fixedMs = follows
-      ? numberWithin('delayMs.initialDelayMs', delayMs.initialDelayMs, 0, longestTimerMs)
-      : numberWithin('delayMs', delayMs, 0, longestTimerMs);
-    this.#quantile = follows ? fraction('delayMs.quantile', delayMs.quantile) : 1;
-    this.#minSamples = follows ? wholeNumber('delayMs.minSamples', delayMs.minSamples ?? 20, 1, 1_000) : 0;
-    this.#durations = follows ? new LatencyHistogram() : undefined;
+    if (typeof delayMs !== 'object' || delayMs === null || !('quantile' in delayMs)) {
+      this.#fixedMs = numberWithin('delayMs', delayMs, 0, longestTimerMs);
+      return;
+    }
+    onlyKnown('delayMs', delayMs, ['quantile', 'minSamples', 'initialDelayMs']);
+    const { quantile, minSamples = 20, initialDelayMs } = delayMs;
+    this.#fixedMs = numberWithin('delayMs.initialDelayMs', initialDelayMs, 0, longestTimerMs);
+    this.#quantile = fraction('delayMs.quantile', quantile);
+    this.#minSamples = wholeNumber('delayMs.minSamples', minSamples, 1, 1_000);
+    this.#durations = new LatencyHistogram();
   }
 
   /** Whether it wants to be told what first attempts take. */
@@ -42,9 +44,17 @@ export class HedgeDelay {
     return Math.min(longestTimerMs, this.#durations.quantile(this.#quantile));
   }
 
-  /** Learns what a first attempt took, or had taken when another one overtook it: without those the delay would only ever shrink. */
+  /** Learns what a first attempt took. */
   learn(ms: number): void {
     this.#samples += 1;
     this.#durations?.record(ms);
+  }
+
+  /**
+   * Learns that a first attempt had taken `ms` when another one overtook it. It would have taken longer, nobody knows by how
+   * much: twice as long lets the delay grow fast where too many are overtaken, and moves it nowhere where the share is right.
+   */
+  learnAtLeast(ms: number): void {
+    this.learn(2 * ms);
   }
 }

@@ -40,11 +40,12 @@ export interface HedgeMetrics {
  */
 export function hedge(options: HedgeOptions): Hedge {
   onlyKnown('hedge', options, ['delayMs', 'maxHedges', 'budget', 'clock']);
+  const { delayMs, maxHedges = 1, budget, clock = systemClock } = options;
   return new Hedge({
-    delay: new HedgeDelay(options.delayMs),
-    maxHedges: wholeNumber('maxHedges', options.maxHedges ?? 1, 1, 100),
-    budget: checkedBudget(options.budget),
-    clock: options.clock ?? systemClock,
+    delay: new HedgeDelay(delayMs),
+    maxHedges: wholeNumber('maxHedges', maxHedges, 1, 100),
+    budget: checkedBudget(budget),
+    clock,
   });
 }
 

@@ -109,17 +109,19 @@ export class HedgedCall<T> implements Suspendable {
     this.#end();
     this.#winner = { execution, value };
     if (execution.hedge > 0) this.#counts.won += 1;
-    this.#learn();
+    this.#learn(execution);
     this.#inFlight.delete(execution);
     this.#resolve(value);
     if (this.#inFlight.size > 0) this.#abortAll(stackless(() => new HedgeLostError(execution.hedge)));
   }
 
   /** Tells the delay what the first attempt took so far, unless it failed or waited for a person. */
-  #learn(): void {
+  #learn(won: Execution): void {
     const { delay, clock } = this.#settings;
     if (!delay.follows || this.#everPaused) return;
-    for (const { hedge } of this.#inFlight) if (hedge === 0) delay.learn(clock.now() - this.#startedAt);
+    const tookMs = clock.now() - this.#startedAt;
+    if (won.hedge === 0) delay.learn(tookMs);
+    else for (const { hedge } of this.#inFlight) if (hedge === 0) delay.learnAtLeast(tookMs);
   }
 
   #threw(execution: Execution, error: unknown): void {

@@ -1,8 +1,9 @@
 import { getEventListeners } from 'node:events';
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
+import { chaosLatency } from '../src/chaos.ts';
 import { CircuitBreaker, TimeoutError } from '../src/index.ts';
-import { type Policy, pipeline, retry, timeout } from '../src/policies.ts';
+import { bulkhead, fallback, hedge, type Policy, pipeline, retry, retryBudget, timeout } from '../src/policies.ts';
 import { deferred, outcomeOf } from './calls.ts';
 
 const clock = new ManualClock();
@@ -12,8 +13,26 @@ const runners: Array<[string, () => Policy]> = [
   ['a retry', () => retry({ clock })],
   ['a timeout', () => timeout({ totalMs: 1_000, clock })],
   ['a pipeline', () => pipeline(retry({ clock }), new CircuitBreaker({ clock }), timeout({ totalMs: 1_000, clock }))],
+  ['a bulkhead', () => bulkhead({ maxConcurrent: 2, maxQueue: 8, clock })],
+  ['a fallback', () => fallback({ to: () => 'substitute' })],
+  ['a hedge', () => hedge({ delayMs: 100, clock })],
+  ['chaos that strikes nobody', () => chaosLatency({ injectionRate: 0, latencyMs: 10, clock })],
+  ['a pipeline of all', () => everything()],
   ['an empty pipeline', () => pipeline()],
 ];
+
+function everything(): Policy {
+  const budget = retryBudget({ clock });
+  return pipeline(
+    fallback({ to: () => 'substitute' }),
+    retry({ clock, budget }),
+    new CircuitBreaker({ clock }),
+    bulkhead({ maxConcurrent: 2, maxQueue: 8, maxWaitMs: 10, clock }),
+    hedge({ delayMs: 100, budget, clock }),
+    timeout({ totalMs: 1_000, clock }),
+    chaosLatency({ injectionRate: 0, latencyMs: 10, clock }),
+  );
+}
 
 describe.each(runners)('an abort of %s', (_, make) => {
   it('rejects at once with the reason of the caller, also when the function ignores it', async () => {
@@ -37,6 +56,7 @@ describe.each(runners)('an abort of %s', (_, make) => {
       },
       { signal: caller.signal },
     );
+    await new Promise(setImmediate); // a bulkhead begins a call a few microtasks later
     caller.abort(reason);
     await outcomeOf(call);
     expect(seen).toBe(reason);

@@ -1,7 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
 import { CircuitBreaker, isCircuitOpenError } from '../src/index.ts';
-import { pipeline, retry, timeout } from '../src/policies.ts';
+import { fallback, pipeline, retry, timeout } from '../src/policies.ts';
 import { admitted, deferred, fail, openedBreaker, outcomeOf, succeed } from './calls.ts';
 
 const down = new Error('down');
@@ -163,6 +163,13 @@ describe('P13: calls refused while open', () => {
     fail(breaker);
     fail(breaker);
     expect(breaker.state).toBe('open'); // 2 of 2, not 2 of 101
+  });
+});
+
+describe('P16: the substitute of a fallback', () => {
+  it('is what the call returns (mollitia rejects with it)', async () => {
+    const call = fallback({ to: () => 'substitute' }).execute(() => Promise.reject(down));
+    await expect(call).resolves.toBe('substitute');
   });
 });
 
