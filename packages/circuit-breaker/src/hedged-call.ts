@@ -82,7 +82,6 @@ export class HedgedCall<T> implements Suspendable {
   }
 
   #count(): void {
-    this.#countdown?.clear();
     this.#countdown = new Countdown(this.#settings.clock, this.#settings.delay.ms, () => this.#hedge());
     for (let i = 0; i < this.#pauses; i += 1) this.#countdown.pause();
   }

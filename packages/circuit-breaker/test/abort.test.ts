@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
 import { chaosLatency } from '../src/chaos.ts';
+import { Execution, run } from '../src/execution.ts';
 import { CircuitBreaker, TimeoutError } from '../src/index.ts';
 import { bulkhead, fallback, hedge, type Policy, pipeline, retry, retryBudget, timeout } from '../src/policies.ts';
 import { deferred, outcomeOf } from './calls.ts';
@@ -95,6 +96,49 @@ describe.each(runners)('an abort of %s', (_, make) => {
     expect(await Promise.all(calls)).toEqual(ends.map((_, i) => i));
     expect(getEventListeners(caller.signal, 'abort')).toHaveLength(0);
     expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('an execution that goes on', () => {
+  /** Counts what waits for its abort. */
+  class Watched extends Execution {
+    readonly hooks = new Set<unknown>();
+
+    override onAbort(hook: (reason: unknown) => void): void {
+      this.hooks.add(hook);
+      super.onAbort(hook);
+    }
+
+    override offAbort(hook: (reason: unknown) => void): void {
+      this.hooks.delete(hook);
+      super.offAbort(hook);
+    }
+  }
+
+  const down = new Error('down');
+  const failing = () => Promise.reject(down);
+
+  it.each<[string, (execution: Execution) => Promise<unknown>]>([
+    ['the waits of a retry', (execution) => retry({ clock })[run](failing, execution)],
+    ['a hedge that failed', (execution) => hedge({ delayMs: 100, clock })[run](failing, execution)],
+    ['a latency', (execution) => chaosLatency({ injectionRate: 1, latencyMs: 10, clock })[run](failing, execution)],
+    [
+      'a wait for a place',
+      async (execution) => {
+        const places = bulkhead({ maxConcurrent: 1, maxQueue: 1 });
+        const release = await places.acquire(new Execution());
+        const waiting = places[run](failing, execution);
+        await null;
+        release();
+        return waiting;
+      },
+    ],
+  ])('keeps nothing of %s', async (_, start) => {
+    const execution = new Watched();
+    const call = outcomeOf(start(execution));
+    await clock.advanceAsync(10_000);
+    expect(await call).toBe(down);
+    expect(execution.hooks.size).toBe(0);
   });
 });
 

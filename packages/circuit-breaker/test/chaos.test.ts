@@ -149,6 +149,18 @@ describe('what chaos does', () => {
     expect(fn).not.toHaveBeenCalled();
   });
 
+  it('calls nothing where it is called off just as its wait ends', async () => {
+    const clock = new ManualClock();
+    const caller = new AbortController();
+    const fn = vi.fn();
+    const call = outcomeOf(chaosLatency({ injectionRate: 1, latencyMs: 50, clock }).execute(fn, { signal: caller.signal }));
+    clock.advance(50);
+    caller.abort('left');
+    expect(await call).toBe('left');
+    await clock.advanceAsync(1_000);
+    expect(fn).not.toHaveBeenCalled();
+  });
+
   it('lets a time limit around it run out', async () => {
     const clock = new ManualClock();
     const policies = pipeline(

@@ -94,9 +94,21 @@ describe('hedge', () => {
     expect(at()).toEqual([0, 30]);
     await clock.advanceAsync(100);
     expect(at()).toEqual([0, 30, 130]);
+    expect(clock.pendingTimers).toBe(0); // none is left to start
     attempt(2).resolve('third');
     expect(await call).toBe('third');
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('keeps no timer for a hedge that a failure started instead', async () => {
+    const { clock, policy, fn, attempt } = hedged();
+    const call = policy.execute(fn);
+    await clock.advanceAsync(30);
+    attempt(0).reject(down);
+    await clock.advanceAsync(0);
+    expect(clock.pendingTimers).toBe(0);
+    attempt(1).resolve('second');
+    expect(await call).toBe('second');
   });
 
   it('waits for those in flight where one fails and none is left to start', async () => {
@@ -132,10 +144,10 @@ describe('hedge', () => {
     expect(await outcomeOf(call)).toBe(down);
   });
 
-  it('throws a refusal where there is nothing else', async () => {
-    const refusal = openedBreaker({ clock: new ManualClock() }).refusal();
-    const call = hedge({ delayMs: 100, clock: new ManualClock() }).execute(() => Promise.reject(refusal));
-    expect(await outcomeOf(call)).toBe(refusal);
+  it('throws the last refusal where there is nothing else', async () => {
+    const breakers = [0, 1].map(() => openedBreaker({ clock: new ManualClock() }).refusal());
+    const call = hedge({ delayMs: 100, clock: new ManualClock() }).execute(({ hedge: which }) => Promise.reject(breakers[which]));
+    expect(await outcomeOf(call)).toBe(breakers[1]);
   });
 
   it('aborts all attempts with the caller, and starts no more', async () => {
@@ -332,7 +344,8 @@ describe('a budget of hedges', () => {
   it('is shared with the retry around it, and paid into once a call', async () => {
     const clock = new ManualClock();
     const budget = retryBudget({ ratio: 1, minPerSecond: 0, clock });
-    const policies = pipeline(retry({ clock, budget, random: () => 0 }), hedge({ delayMs: 10, maxHedges: 5, budget, clock }));
+    const again = retry({ clock, budget, random: () => 0 });
+    const policies = pipeline(again, timeout({ totalMs: 1_000, clock }), hedge({ delayMs: 10, maxHedges: 5, budget, clock }));
     const fn = vi.fn(() => Promise.reject(down));
     const call = outcomeOf(policies.execute(fn));
     await clock.advanceAsync(10_000);

@@ -23,6 +23,12 @@ describe('a histogram of durations', () => {
     );
   });
 
+  it('reaches a share exactly where rounding would pass it', () => {
+    const histogram = new LatencyHistogram();
+    for (let i = 0; i < 100; i++) histogram.record(i < 7 ? 10 : 1_000);
+    expect(histogram.quantile(0.07)).toBeLessThan(12); // 0.07 * 100 is 7.000000000000001
+  });
+
   it('forgets what is old, and keeps its tail', () => {
     const histogram = new LatencyHistogram();
     for (let i = 0; i < 100_000; i++) histogram.record(10);

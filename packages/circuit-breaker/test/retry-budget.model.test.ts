@@ -107,6 +107,13 @@ describe('a retry budget', () => {
     expect(budget.metrics().available).toBe(100);
   });
 
+  it('allows the whole of its share, to the last digit', () => {
+    const budget = retryBudget({ ratio: 0.29, minPerSecond: 0, clock: new ManualClock() });
+    for (let i = 0; i < 100; i++) budget.deposit(); // 0.29 * 100 is 28.999999999999996
+    for (let i = 0; i < 29; i++) expect(budget.tryWithdraw()).toBe(true);
+    expect(budget.tryWithdraw()).toBe(false);
+  });
+
   it('forgets calls after ttlMs, and stays as it is when the clock steps back', () => {
     let now = 100_000;
     const clock = { ...new ManualClock(), now: () => now } as unknown as ManualClock;

@@ -23,6 +23,7 @@ describe("a server's hint", () => {
     ['leave to be asked again', { headers: { 'x-should-retry': 'true' } }, 0],
     ['nonsense', { headers: { 'retry-after': '-5', 'retry-after-ms': 'NaN' } }, 0],
     ['more nonsense', { headers: { 'retry-after': 'soon', 'retry-after-ms': '1e3' } }, 0],
+    ['a date that is none of HTTP', { headers: { 'retry-after': '2027-01-01' } }, 0],
     ['no headers', { headers: null, response: null }, 0],
     ['headers that are a text', { headers: 'retry-after: 5' }, 0],
     ['no object', 'retry-after: 5', 0],
