@@ -3,7 +3,8 @@ export type BackoffKind = 'exponential' | 'linear' | 'decorrelated-jitter';
 
 /** How long to wait before each further attempt. */
 export interface Backoff {
-  readonly kind: BackoffKind;
+  /** @defaultValue `'exponential'` */
+  readonly kind?: BackoffKind;
   readonly initialDelayMs: number;
   readonly multiplier: number;
   readonly maxDelayMs: number;

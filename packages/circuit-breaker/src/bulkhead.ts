@@ -4,6 +4,7 @@ import { BulkheadFullError, stackless } from './errors.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
 import { role } from './pipeline-order.ts';
+import { type Opening, type OpenStream, runStream, WatchedStream } from './stream.ts';
 import { WaitingLine } from './waiting-line.ts';
 
 /** How many calls run at once. */
@@ -34,7 +35,7 @@ export interface BulkheadMetrics {
  * Bounds how many calls run at once, and how many wait for that.
  *
  * A call holds its place until its function has really ended, also after an abort or a time limit: what ignores its signal
- * still runs. A call that waits and is aborted rejects at once with the caller's reason and takes no place.
+ * still runs. A stream holds it to its end, or until it is called off. A call that waits and is aborted rejects at once with the caller's reason and takes no place.
  */
 export function bulkhead(options: BulkheadOptions): Bulkhead {
   onlyKnown('bulkhead', options, ['name', 'maxConcurrent', 'maxQueue', 'maxWaitMs', 'clock']);
@@ -95,6 +96,25 @@ export class Bulkhead implements Policy {
       return await fn(execution);
     } finally {
       release();
+    }
+  }
+
+  /** @internal */
+  async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
+    const release = await this.acquire(execution);
+    const end = () => {
+      execution.offAbort(end);
+      release();
+    };
+    try {
+      execution.throwIfAborted(); // an abort may come between the place and this line
+      const stream = await open(execution);
+      execution.onAbort(end);
+      if (execution.aborted) end();
+      return new WatchedStream(stream, end);
+    } catch (error) {
+      end();
+      throw error;
     }
   }
 

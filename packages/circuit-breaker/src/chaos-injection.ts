@@ -2,6 +2,7 @@ import { type ExecuteOptions, Execution, type Policy, type Protected, run, under
 import { numberWithin, wholeNumber } from './options.ts';
 import { role } from './pipeline-order.ts';
 import { seededChance } from './seeded-chance.ts';
+import { type Opening, type OpenStream, openedOf, runStream } from './stream.ts';
 
 /** Which calls chaos strikes. */
 export interface ChaosOptions {
@@ -73,6 +74,11 @@ export class Chaos implements Policy {
     if (drawn >= this.#rate || !this.#enabled()) return fn(execution);
     this.#injections += 1;
     return this.#strike(fn, execution, drawn / this.#rate);
+  }
+
+  /** @internal */
+  async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
+    return openedOf(await this[run]((inner) => open(inner as Execution), execution), execution);
   }
 }
 

@@ -1,39 +1,17 @@
+import { openAdmitted } from './breaker-stream.ts';
 import { Circuit, type Permit } from './circuit.ts';
 import type { CircuitState } from './circuit-state.ts';
 import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
-import { type CircuitBreakerEvents, Listeners } from './events.ts';
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
-import { checkedOutcome, type Outcome, waitHint } from './outcome.ts';
+import type { CircuitBreakerEvents } from './events.ts';
+import { type ExecuteOptions, Execution, type Policy, type Protected, result, run, underSignal } from './execution.ts';
+import { judged, type Outcome, waitHint } from './outcome.ts';
 import { role } from './pipeline-order.ts';
 import { breakerSettings, type CircuitBreakerOptions, type Settings } from './settings.ts';
+import { type CircuitBreakerMetrics, type CircuitBreakerSnapshot, checkedSnapshot, elapsed } from './snapshot.ts';
+import { type Opening, type OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream } from './stream.ts';
+import { Tally } from './tally.ts';
 
-/** Numbers of a breaker at one moment. */
-export interface CircuitBreakerMetrics {
-  /** The state at that moment. */
-  readonly state: CircuitState;
-  /** Calls in the window; for a consecutive window the failures since the last success. */
-  readonly calls: number;
-  /** Failures in the window. */
-  readonly failures: number;
-  /** Slow calls in the window. */
-  readonly slowCalls: number;
-  /** Calls refused since the breaker was made. */
-  readonly rejected: number;
-  /** Results that came too late to count since the breaker was made. */
-  readonly late: number;
-}
-
-/** A breaker as plain JSON. Durations are what is left of them, so that it means the same in another process. */
-export interface CircuitBreakerSnapshot extends CircuitBreakerMetrics {
-  /** Of this shape. */
-  readonly version: 1;
-  /** The name of the breaker. */
-  readonly name: string;
-  /** When it was taken, in ms since the Unix epoch. */
-  readonly takenAt: number;
-  /** How long an open circuit still refuses, in ms. */
-  readonly openForMs?: number;
-}
+// Nothing here is an async function: another frame of one around each call would cost as much as all the rest.
 
 // A refusal thrown one microtask late costs half of one thrown at once: the caller's handler is attached by then.
 const settled = Promise.resolve();
@@ -51,21 +29,16 @@ const settled = Promise.resolve();
 export class CircuitBreaker implements Policy {
   /** @internal */
   readonly [role] = 'circuit-breaker';
-  readonly #settings: Settings;
-  readonly #timed: boolean;
   readonly #circuit: Circuit;
-  #rejected = 0;
-  #late = 0;
-  #listeners: Listeners | undefined;
+  readonly #tally: Tally;
+  #settings: Settings;
+  #timed: boolean;
 
   constructor(options: CircuitBreakerOptions = {}) {
     this.#settings = breakerSettings(options);
     this.#timed = this.#settings.slowMs !== Number.POSITIVE_INFINITY;
-    const { name } = this.#settings;
-    this.#circuit = new Circuit(this.#settings, {
-      transition: (from, to, reason) => this.#listeners?.emit('state-change', { name, from, to, reason }),
-      wouldOpen: (reason) => this.#listeners?.emit('threshold-reached', { name, reason }),
-    });
+    this.#tally = new Tally(this.#settings.name);
+    this.#circuit = new Circuit(this.#settings, this.#tally);
   }
 
   /** Names the breaker in errors, events and metrics. */
@@ -95,7 +68,33 @@ export class CircuitBreaker implements Policy {
    */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
     const signal = options?.signal;
-    return signal === undefined ? this.#direct(fn) : underSignal(signal, (execution) => this[run](fn, execution));
+    if (signal !== undefined) return underSignal(signal, (execution) => this[run](fn, execution));
+    const circuit = this.#circuit;
+    const startedAt = this.#start();
+    const permit = circuit.admitsFreely ? circuit.generation : this.#acquire(startedAt);
+    if (permit === undefined) return this.#refuse(startedAt);
+    return result(fn, new Execution()).then(
+      (value) => {
+        this.#returned(permit, value, startedAt);
+        return value;
+      },
+      (error) => {
+        this.#threw(permit, error, this.#since(startedAt));
+        throw error;
+      },
+    );
+  }
+
+  /**
+   * Iterates over the stream that `fn` answers with, if the circuit admits it. It is one call: its time is that to the first
+   * item, and it has failed if it ends in an error, whenever that comes. A consumer who stops after an item is content.
+   *
+   * Nothing is called before the first `next()`. Until the end, or `return()`, it holds its permit: iterate with `for await`.
+   *
+   * @throws {@link CircuitOpenError} from `next()`, without calling `fn`, while the circuit refuses.
+   */
+  executeStream<T>(fn: ProtectedStream<T>, options?: ExecuteOptions): AsyncIterableIterator<T> {
+    return new ProtectedIterator((execution) => this[runStream]((inner) => opened(fn, inner), execution), options);
   }
 
   /**
@@ -105,20 +104,20 @@ export class CircuitBreaker implements Policy {
    */
   tryAcquire(): Permit | undefined {
     const circuit = this.#circuit;
-    if (circuit.state === 'closed') return circuit.generation;
-    const permit = circuit.admit();
-    if (permit === undefined) this.#countRefusal();
-    return permit;
+    return circuit.admitsFreely ? circuit.generation : this.#acquire(Number.NaN);
+  }
+
+  /**
+   * Tells that a call which goes on for long has begun to answer, so that it is not taken for one that hangs. Returns the
+   * permit to give back from now on. Needed only with `slowCallInFlight`.
+   */
+  answered(permit: Permit): Permit {
+    return this.#circuit.answered(permit);
   }
 
   /** Counts a success. `durationMs` is looked at where slow calls count. */
   onSuccess(permit: Permit, durationMs = 0): void {
-    const circuit = this.#circuit;
-    if (permit === circuit.generation && circuit.state === 'closed' && this.#listeners === undefined) {
-      circuit.record(false, durationMs >= this.#settings.slowMs);
-    } else {
-      this.#finish(permit, 'success', durationMs, undefined);
-    }
+    this.#succeeded(permit, durationMs, Number.NaN);
   }
 
   /** Counts a failure. `error` is told to listeners. */
@@ -126,23 +125,22 @@ export class CircuitBreaker implements Policy {
     this.#finish(permit, 'failure', durationMs, error);
   }
 
-  /** The server asked to be left alone: the circuit is open for `throttledMs` at least; a shorter wait never shortens a longer one. */
-  onThrottled(permit: Permit, throttledMs: number, error?: unknown): void {
-    this.#finish(permit, { throttledMs: waitHint(throttledMs) }, 0, error);
+  /**
+   * The server asked to be left alone: the circuit is open for `throttledMs` at least; a shorter wait never shortens a
+   * longer one.
+   */
+  onThrottled(permit: Permit, throttledMs: number, error?: unknown, durationMs = 0): void {
+    this.#finish(permit, { throttledMs: waitHint(throttledMs) }, durationMs, error);
   }
 
   /** Gives the permit back as if the call had not been made. */
-  release(permit: Permit): void {
-    this.#finish(permit, 'ignore', 0, undefined);
+  release(permit: Permit, reason?: unknown, durationMs = 0): void {
+    this.#finish(permit, 'ignore', durationMs, reason);
   }
 
   /** The error with which the circuit refuses now, for users of the permit API. */
   refusal(): CircuitOpenError {
-    const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = 0; // a refusal's stack says nothing and is half its cost
-    const error = new CircuitOpenError(this.name, this.#circuit.state, this.#circuit.retryAfterMs());
-    Error.stackTraceLimit = limit;
-    return error;
+    return new CircuitOpenError(this.name, this.#circuit.state, this.#circuit.retryAfterMs());
   }
 
   /**
@@ -157,115 +155,153 @@ export class CircuitBreaker implements Policy {
 
   /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */
   on<E extends keyof CircuitBreakerEvents>(event: E, listener: (event: CircuitBreakerEvents[E]) => void): () => void {
-    this.#listeners ??= new Listeners();
-    return this.#listeners.add(event, listener);
+    this.#timed = true;
+    return this.#tally.on(event, listener);
   }
 
   /** The numbers of the breaker now. */
   metrics(): CircuitBreakerMetrics {
-    const state = this.#circuit.settle();
-    return { state, ...this.#circuit.counts(), rejected: this.#rejected, late: this.#late };
+    const circuit = this.#circuit;
+    const state = circuit.settle();
+    return { state, ...circuit.counts(), slowCallsInFlight: circuit.slowInFlight, ...this.#tally.totals };
   }
 
   /** The breaker as plain JSON. */
   snapshot(): CircuitBreakerSnapshot {
-    const metrics = this.metrics();
-    const openForMs = metrics.state === 'open' ? this.#circuit.retryAfterMs() : undefined;
-    const snapshot = { version: 1, name: this.name, takenAt: this.#settings.clock.wall(), ...metrics } as const;
-    return openForMs === undefined ? snapshot : { ...snapshot, openForMs };
+    const takenAt = this.#settings.clock.wall();
+    return { version: 1, name: this.name, takenAt, ...this.metrics(), ...this.#circuit.snapshot() };
+  }
+
+  /**
+   * Goes on where a snapshot was taken, of this breaker or one in another process: the state, what is left of its wait, the
+   * calls in the window if it is of the same type, and the totals. Time has gone on since then by the wall clock.
+   *
+   * @throws RangeError for a snapshot of another version or with a wrong member, which it names; nothing is changed then.
+   */
+  restore(snapshot: CircuitBreakerSnapshot): void {
+    const checked = checkedSnapshot(snapshot);
+    this.#circuit.restore(elapsed(checked, Math.max(0, this.#settings.clock.wall() - checked.takenAt)));
+    this.#tally.totals = checked;
+  }
+
+  /**
+   * Goes on with other options. The state, the totals, the calls in flight and, if it is of the same type, the calls in the
+   * window stay; a wait that has begun goes on as it is. So do name and clock, whatever `options` say.
+   *
+   * @throws RangeError for options that the constructor would refuse; nothing is changed then.
+   */
+  reconfigure(options: CircuitBreakerOptions): void {
+    const { name, clock } = this.#settings;
+    const settings = breakerSettings({ ...options, name, clock });
+    this.#circuit.reconfigure(settings);
+    this.#settings = settings;
+    this.#timed = settings.slowMs !== Number.POSITIVE_INFINITY || this.#tally.heard;
   }
 
   /** @internal */
-  async [run]<T>(fn: Protected<T>, execution: Execution): Promise<T> {
+  [run]<T>(fn: Protected<T>, execution: Execution): Promise<T> {
     execution.throwIfAborted();
-    const permit = this.tryAcquire() ?? (await this.#refuse());
-    const startedAt = this.#timed ? this.#settings.clock.now() : 0;
+    const startedAt = this.#start();
+    const permit = this.#acquire(startedAt);
+    if (permit === undefined) return this.#refuse(startedAt);
     let held = true;
-    const giveUp = (reason: unknown) => {
+    const calledOff = (reason: unknown) => {
       held = false;
-      // a time limit around the breaker ran out: the fault of what was called; a caller who leaves is not
-      this.#finish(permit, isTimeoutError(reason) ? 'failure' : 'ignore', this.#since(startedAt), reason);
+      this.#calledOff(permit, reason, this.#since(startedAt));
     };
-    execution.onAbort(giveUp);
-    try {
-      const value = await fn(execution);
-      if (held) this.#returned(permit, value, startedAt);
-      return value;
-    } catch (error) {
-      if (held) this.#threw(permit, error, startedAt);
-      throw error;
-    } finally {
-      execution.offAbort(giveUp);
-    }
+    const back = () => {
+      execution.offAbort(calledOff);
+      return held;
+    };
+    execution.onAbort(calledOff);
+    return result(fn, execution).then(
+      (value) => {
+        if (back()) this.#returned(permit, value, startedAt);
+        return value;
+      },
+      (error) => {
+        if (back()) this.#threw(permit, error, this.#since(startedAt));
+        throw error;
+      },
+    );
   }
 
-  async #direct<T>(fn: Protected<T>): Promise<T> {
-    const permit = this.tryAcquire() ?? (await this.#refuse());
-    const startedAt = this.#timed ? this.#settings.clock.now() : 0;
-    let value: T;
-    try {
-      value = await fn(new Execution());
-    } catch (error) {
-      this.#threw(permit, error, startedAt);
-      throw error;
-    }
-    this.#returned(permit, value, startedAt);
-    return value;
+  /** @internal */
+  async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
+    execution.throwIfAborted();
+    const startedAt = this.#start();
+    let permit = this.#acquire(startedAt) ?? (await this.#refuse(startedAt));
+    let firstItemMs: number | undefined;
+    const durationMs = () => firstItemMs ?? this.#since(startedAt);
+    return openAdmitted(open, execution, {
+      answered: () => {
+        firstItemMs = this.#since(startedAt);
+        permit = this.#circuit.answered(permit);
+      },
+      succeeded: () => this.#finish(permit, 'success', durationMs(), undefined),
+      failed: (error) => this.#threw(permit, error, durationMs()),
+      calledOff: (reason) => this.#calledOff(permit, reason, durationMs()),
+    });
   }
 
-  async #refuse(): Promise<never> {
-    const error = this.refusal();
+  #acquire(now: number): Permit | undefined {
+    const permit = this.#circuit.admit(now);
+    if (permit === undefined) this.#tally.refused(this.#circuit);
+    return permit;
+  }
+
+  async #refuse(now: number): Promise<never> {
+    const error = new CircuitOpenError(this.name, this.#circuit.state, this.#circuit.retryAfterMs(now));
     await settled;
     throw error;
   }
 
   #returned(permit: Permit, value: unknown, startedAt: number): void {
     const { classify } = this.#settings;
-    if (classify.value === undefined) this.onSuccess(permit, this.#since(startedAt));
+    const now = this.#timed ? this.#settings.clock.now() : Number.NaN;
+    const durationMs = Number.isNaN(now - startedAt) ? 0 : now - startedAt;
+    if (classify.value === undefined) this.#succeeded(permit, durationMs, now);
     else
       this.#finish(
         permit,
-        this.#judged(() => classify.value?.(value)),
-        this.#since(startedAt),
+        judged(() => classify.value?.(value), this.#tally),
+        durationMs,
         undefined,
       );
   }
 
-  #threw(permit: Permit, error: unknown, startedAt: number): void {
-    const { classify } = this.#settings;
-    const byDefault = isRefusal(error) ? 'ignore' : 'failure';
-    const outcome = classify.error === undefined ? byDefault : this.#judged(() => classify.error?.(error));
-    this.#finish(permit, outcome, this.#since(startedAt), error);
+  #succeeded(permit: Permit, durationMs: number, now: number): void {
+    const circuit = this.#circuit;
+    if (circuit.state === 'closed' && (permit >= circuit.generation || -permit >= circuit.generation) && !this.#tally.heard) {
+      circuit.succeed(permit, durationMs >= this.#settings.slowMs, now);
+    } else {
+      this.#finish(permit, 'success', durationMs, undefined);
+    }
   }
 
-  #judged(classifier: () => unknown): Outcome {
-    try {
-      return checkedOutcome(classifier());
-    } catch (error) {
-      this.#listeners?.emit('listener-error', { name: this.name, error });
-      return 'failure';
-    }
+  #threw(permit: Permit, error: unknown, durationMs: number): void {
+    const { classify } = this.#settings;
+    const byDefault = isRefusal(error) ? 'ignore' : 'failure';
+    const outcome = classify.error === undefined ? byDefault : judged(() => classify.error?.(error), this.#tally);
+    this.#finish(permit, outcome, durationMs, error);
+  }
+
+  /** A time limit around the breaker that ran out is the fault of what was called; a caller who leaves is not. */
+  #calledOff(permit: Permit, reason: unknown, durationMs: number): void {
+    this.#finish(permit, isTimeoutError(reason) ? 'failure' : 'ignore', durationMs, reason);
   }
 
   #finish(permit: Permit, outcome: Outcome, durationMs: number, error: unknown): void {
     const counted = this.#circuit.finish(permit, outcome, durationMs >= this.#settings.slowMs);
-    if (!counted) this.#late += 1;
-    const listeners = this.#listeners;
-    if (listeners === undefined) return;
-    const { name } = this;
-    if (!counted) listeners.emit('late', { name });
-    else if (outcome === 'success') listeners.emit('success', { name, durationMs });
-    else if (outcome === 'ignore') listeners.emit('ignored', { name, error });
-    else listeners.emit('failure', { name, durationMs, error });
+    this.#tally.finished(counted, outcome, durationMs, error);
   }
 
-  #countRefusal(): void {
-    this.#rejected += 1;
-    if (this.#listeners === undefined) return;
-    this.#listeners.emit('rejected', { name: this.name, state: this.#circuit.state, retryAfterMs: this.#circuit.retryAfterMs() });
+  /** The time, where it will be asked for. */
+  #start(): number {
+    return this.#timed || this.#circuit.state !== 'closed' ? this.#settings.clock.now() : Number.NaN;
   }
 
   #since(startedAt: number): number {
-    return this.#timed ? this.#settings.clock.now() - startedAt : 0;
+    return this.#timed && !Number.isNaN(startedAt) ? this.#settings.clock.now() - startedAt : 0;
   }
 }

@@ -4,3 +4,6 @@
  * but never opens.
  */
 export type CircuitState = 'closed' | 'open' | 'half-open' | 'forced-open' | 'disabled' | 'metrics-only';
+
+/** Every state there is. */
+export const circuitStates: readonly CircuitState[] = ['closed', 'open', 'half-open', 'forced-open', 'disabled', 'metrics-only'];

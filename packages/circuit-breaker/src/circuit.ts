@@ -1,78 +1,114 @@
-import type { CircuitState } from './circuit-state.ts';
+import { delayAfter } from './backoff.ts';
+import type { CircuitRecord } from './circuit-record.ts';
+import { type CircuitState, circuitStates } from './circuit-state.ts';
 import { IllegalTransitionError } from './errors.ts';
 import type { TransitionReason } from './events.ts';
+import { InFlight } from './in-flight.ts';
 import type { Outcome } from './outcome.ts';
 import { Probes } from './probes.ts';
 import type { Settings } from './settings.ts';
-import type { OpenReason, WindowCounts } from './sliding-window.ts';
+import { type OpenReason, type SlidingWindow, slidingWindow, type WindowCounts } from './sliding-window.ts';
 
 /** Leave to make one call. Opaque; give each back exactly once. */
 export type Permit = number;
 
-/** What the state machine tells while it decides. */
+/** Hears what the state machine decides. */
 export interface CircuitObserver {
   transition(from: CircuitState, to: CircuitState, reason: TransitionReason): void;
   wouldOpen(reason: OpenReason | 'throttled'): void;
+  readmitted(openings: number, afterMs: number): void;
 }
-
-const states: ReadonlySet<CircuitState> = new Set(['closed', 'open', 'half-open', 'forced-open', 'disabled', 'metrics-only']);
 
 /**
  * The state machine: permits out, outcomes in. Runs nothing, waits for nothing, and reads the clock only where the answer
- * depends on it.
+ * depends on it. A caller who has read it hands the time in as `now`, others NaN.
  *
- * Every state is a generation of its own, and a permit names its generation, so that the result of a call that an earlier
- * state admitted is recognised as late (after sony/gobreaker).
+ * Every state is a generation of its own, and a permit lies above the generation that admitted it and below the next, so that
+ * the result of a call that an earlier state admitted is recognised as late (after sony/gobreaker).
  */
 export class Circuit {
-  readonly #settings: Settings;
-  readonly #probes: Probes;
   readonly #observer: CircuitObserver;
+  readonly #probes = new Probes();
+  #settings: Settings;
+  #window: SlidingWindow;
+  #inFlight: InFlight | undefined;
   #openUntil = 0;
+  #openings = 0;
+  #openSince = 0;
   #told: OpenReason | 'throttled' | undefined;
   #lastPermit: Permit = 1;
   /** The state when somebody last looked. */
   state: CircuitState = 'closed';
-  /** The permit of every call of this generation but the probes, each of which has one of its own. */
+  /** The first permit of this state; where calls in flight are not watched, the permit of every call but the probes. */
   generation: Permit = 1;
 
   constructor(settings: Settings, observer: CircuitObserver) {
     this.#settings = settings;
-    this.#probes = new Probes(settings.probes);
     this.#observer = observer;
+    this.#window = slidingWindow(settings.window, settings.thresholds);
+    if (settings.slowInFlight) this.#inFlight = new InFlight(settings.slowMs, 1, settings.clock.now());
   }
 
-  /** Brings the state up to the present: an elapsed wait, an expired probe. */
-  settle(): CircuitState {
-    if (this.state === 'open' || this.state === 'half-open') this.#settleAt(this.#settings.clock.now());
+  /** Whether a call is admitted without a look at the clock, with {@link Circuit.generation} as its permit. */
+  get admitsFreely(): boolean {
+    return this.state === 'closed' && this.#inFlight === undefined;
+  }
+
+  /** How many calls have been in flight for so long that they are slow; 0 unless they are watched. */
+  get slowInFlight(): number {
+    return this.#inFlight?.slow(this.#settings.clock.now()) ?? 0;
+  }
+
+  /** Brings the state up to the present: an elapsed wait, an expired probe, calls that hang. */
+  settle(now = Number.NaN): CircuitState {
+    this.#settleWait(now);
+    if (this.#inFlight !== undefined && this.#counts) this.#settleInFlight(now);
     return this.state;
   }
 
   /** A permit, or undefined where the circuit refuses. */
-  admit(): Permit | undefined {
-    switch (this.settle()) {
+  admit(now = Number.NaN): Permit | undefined {
+    switch (this.settle(now)) {
       case 'open':
       case 'forced-open':
         return undefined;
       case 'half-open':
-        return this.#admitProbe();
+        return this.#admitProbe(this.#at(now));
       default:
-        return this.generation;
+        return this.#inFlight === undefined ? this.generation : this.#inFlight.begin(this.#at(now));
     }
   }
 
+  /** The call has begun to answer and is no longer watched; returns the permit to give back instead. */
+  answered(permit: Permit): Permit {
+    if (permit >= this.generation && this.state !== 'half-open') this.#inFlight?.end(permit);
+    return -permit;
+  }
+
   /** Counts an outcome; false where it came too late to count. */
-  finish(permit: Permit, outcome: Outcome, slow: boolean): boolean {
-    const state = this.settle();
-    if (permit === this.generation) return this.#finishCall(outcome, slow);
-    if (state === 'half-open') return this.#finishProbe(permit, outcome, slow);
-    if (state === 'open' && typeof outcome === 'object') this.#stayOpen(outcome.throttledMs); // true whoever asked
+  finish(permit: Permit, outcome: Outcome, slow: boolean, now = Number.NaN): boolean {
+    this.#settleWait(now); // calls that hang are looked at when this one hangs no longer
+    const own = Math.abs(permit);
+    if (own >= this.generation) {
+      if (this.state === 'half-open') return this.#finishProbe(own, outcome, slow);
+      if (permit > 0) this.#inFlight?.end(permit);
+      return this.#finishCall(outcome, slow, now);
+    }
+    if (this.state === 'open' && typeof outcome === 'object') this.#stayOpen(outcome.throttledMs); // true whoever asked
     return false;
+  }
+
+  /** Counts a success of the closed circuit's present generation. */
+  succeed(permit: Permit, slow: boolean, now: number): void {
+    if (this.#inFlight !== undefined && permit > 0) this.#inFlight.end(permit);
+    this.#count(false, slow, now);
   }
 
   /** Changes the state by hand. */
   transitionTo(state: CircuitState): void {
-    if (!states.has(state)) throw new RangeError(`a state must be one of ${[...states].join(', ')}, not ${String(state)}`);
+    if (!circuitStates.includes(state)) {
+      throw new RangeError(`a state must be one of ${circuitStates.join(', ')}, not ${String(state)}`);
+    }
     const from = this.settle();
     if (state === 'half-open' && from !== 'open') throw new IllegalTransitionError(this.#settings.name, from, state);
     if (state === 'open') this.#open(this.#settings.clock.now(), 0, 'by-hand');
@@ -80,12 +116,12 @@ export class Circuit {
   }
 
   /** In how many ms it is worth asking again; undefined where no time brings that. */
-  retryAfterMs(): number | undefined {
-    switch (this.settle()) {
+  retryAfterMs(now = this.#settings.clock.now()): number | undefined {
+    switch (this.settle(now)) {
       case 'open':
-        return Math.max(0, Math.ceil(this.#openUntil - this.#settings.clock.now()));
+        return Math.ceil(this.#openUntil - now);
       case 'half-open':
-        return this.#probes.full ? Math.max(0, Math.ceil(this.#probes.earliestDeadline() - this.#settings.clock.now())) : 0;
+        return this.#probes.full(this.#settings.probes) ? Math.ceil(this.#probes.earliestDeadline() - now) : 0;
       case 'forced-open':
         return undefined;
       default:
@@ -94,41 +130,108 @@ export class Circuit {
   }
 
   counts(): WindowCounts {
-    return this.#settings.window.counts(this.#settings.window.readsTime ? this.#settings.clock.now() : 0);
+    return this.#window.counts(this.#windowTime(Number.NaN));
   }
 
-  #admitProbe(): Permit | undefined {
-    const permit = this.#lastPermit + 1;
-    if (!this.#probes.take(permit, this.#settings.clock.now() + this.#settings.probeMs)) return undefined;
-    this.#lastPermit = permit;
-    return permit;
+  /** What it takes to go on from here. */
+  snapshot(): CircuitRecord {
+    const state = this.settle();
+    const now = this.#settings.clock.now();
+    return {
+      state,
+      openForMs: state === 'open' ? Math.max(0, this.#openUntil - now) : 0,
+      openings: this.#openings,
+      openSinceMs: this.#openings === 0 ? 0 : now - this.#openSince,
+      window: this.#window.snapshot(now),
+    };
   }
 
-  #finishCall(outcome: Outcome, slow: boolean): boolean {
-    if (this.state !== 'closed' && this.state !== 'metrics-only') return this.state === 'disabled';
-    if (outcome === 'ignore') return true;
+  /** Goes on from a snapshot. Calls that are in flight now come back late. */
+  restore({ state, openForMs, openings, openSinceMs, window }: CircuitRecord): void {
+    const now = this.#settings.clock.now();
+    this.#openUntil = now + openForMs;
+    this.#enter(state, 'restored');
+    this.#openings = openings;
+    this.#openSince = now - openSinceMs;
+    if (window.type === this.#settings.window.type) this.#window.restore(window, now);
+  }
+
+  /** Goes on with other settings: same state, same calls in the window if it is of the same type, same permits. */
+  reconfigure(settings: Settings): void {
+    const now = this.#settings.clock.now();
+    const window = slidingWindow(settings.window, settings.thresholds);
+    if (settings.window.type === this.#settings.window.type) window.restore(this.#window.snapshot(now), now);
+    if (!settings.slowInFlight) this.#forgetInFlight();
+    else if (this.#inFlight?.slowMs !== settings.slowMs) this.#watchAnew(settings.slowMs, now);
+    this.#window = window;
+    this.#settings = settings;
+    this.#settleWait(now);
+    if (this.state === 'half-open') this.#judgeProbes(); // there may be fewer of them to wait for
+  }
+
+  #forgetInFlight(): void {
+    this.#lastPermit = Math.max(this.#lastPermit, this.#inFlight?.lastPermit ?? 0);
+    this.#inFlight = undefined;
+  }
+
+  #watchAnew(slowMs: number, now: number): void {
+    this.#forgetInFlight();
+    this.#inFlight = new InFlight(slowMs, this.#lastPermit + 1, now);
+  }
+
+  get #counts(): boolean {
+    return this.state === 'closed' || this.state === 'metrics-only';
+  }
+
+  #at(now: number): number {
+    return Number.isNaN(now) ? this.#settings.clock.now() : now;
+  }
+
+  #windowTime(now: number): number {
+    return this.#window.readsTime ? this.#at(now) : 0;
+  }
+
+  #admitProbe(now: number): Permit | undefined {
+    const { probes, probeMs } = this.#settings;
+    if (this.#probes.full(probes)) return undefined;
+    this.#lastPermit += 1;
+    this.#probes.lend(this.#lastPermit, now + probeMs);
+    return this.#lastPermit;
+  }
+
+  #finishCall(outcome: Outcome, slow: boolean, now: number): boolean {
+    if (!this.#counts) return this.state === 'disabled';
     if (typeof outcome === 'object') {
-      if (this.state === 'closed') this.#open(this.#settings.clock.now(), outcome.throttledMs, 'throttled');
+      if (this.state === 'closed') this.#open(this.#at(now), outcome.throttledMs, 'throttled');
       else this.#tell('throttled');
-      return true;
+    } else if (outcome !== 'ignore') {
+      this.#count(outcome === 'failure', slow, now);
+    } else if (slow && this.#inFlight !== undefined) {
+      this.#count(false, true, now); // its caller gave up what was slow
     }
-    this.record(outcome === 'failure', slow);
     return true;
   }
 
-  /** Adds a call of the present generation to the window and opens the circuit where that reaches a threshold. */
-  record(failed: boolean, slow: boolean): void {
-    const { window, clock } = this.#settings;
-    const reason = window.record(failed, slow, window.readsTime ? clock.now() : 0);
-    if (this.state === 'metrics-only') {
-      this.#tell(reason);
-    } else if (reason !== undefined) {
-      this.#open(clock.now(), 0, reason);
-    }
+  #count(failed: boolean, slow: boolean, now: number): void {
+    const reason = this.#window.record(failed, slow, this.#windowTime(now)) ?? this.#slowReached(now);
+    if (reason === undefined) this.#told = undefined;
+    else this.#act(reason, now);
   }
 
-  #tell(reason: OpenReason | 'throttled' | undefined): void {
-    if (reason !== undefined && reason !== this.#told) this.#observer.wouldOpen(reason);
+  #act(reason: OpenReason, now: number): void {
+    if (this.state === 'metrics-only') this.#tell(reason);
+    else this.#open(this.#at(now), 0, reason);
+  }
+
+  #slowReached(now: number): OpenReason | undefined {
+    if (this.#inFlight === undefined) return undefined;
+    const at = this.#at(now);
+    const slow = this.#inFlight.slow(at);
+    return slow > 0 && this.#window.slowReached(slow, at) ? 'slow-call-rate' : undefined;
+  }
+
+  #tell(reason: OpenReason | 'throttled'): void {
+    if (reason !== this.#told) this.#observer.wouldOpen(reason);
     this.#told = reason;
   }
 
@@ -136,27 +239,43 @@ export class Circuit {
     const failed = outcome === 'failure' || typeof outcome === 'object' || (slow && outcome !== 'ignore');
     const result = outcome === 'ignore' ? 'ignore' : failed ? 'failure' : 'success';
     if (!this.#probes.end(permit, result)) return false;
-    const { clock, probes, probeFailureRate } = this.#settings;
-    if (typeof outcome === 'object') {
-      this.#open(clock.now(), outcome.throttledMs, 'throttled');
-    } else if (this.#probes.failures / probes >= probeFailureRate) {
-      this.#open(clock.now(), 0, 'probe-failed');
-    } else if (this.#probes.successes + this.#probes.failures === probes) {
-      this.#enter('closed', 'probes-succeeded');
-    }
+    if (typeof outcome === 'object') this.#open(this.#settings.clock.now(), outcome.throttledMs, 'throttled');
+    else this.#judgeProbes();
     return true;
   }
 
-  #settleAt(now: number): void {
+  #judgeProbes(): void {
+    const { clock, probes, probeFailureRate } = this.#settings;
+    if (this.#probes.failures / probes >= probeFailureRate) this.#open(clock.now(), 0, 'probe-failed');
+    else if (this.#probes.successes + this.#probes.failures >= probes) this.#readmit(clock.now());
+  }
+
+  #readmit(now: number): void {
+    const openings = this.#openings;
+    this.#enter('closed', 'probes-succeeded');
+    this.#observer.readmitted(openings, now - this.#openSince);
+  }
+
+  #settleInFlight(now: number): void {
+    const reason = this.#slowReached(now);
+    if (reason !== undefined) this.#act(reason, now);
+  }
+
+  #settleWait(now: number): void {
+    if (this.state !== 'open' && this.state !== 'half-open') return;
+    const at = this.#at(now);
     if (this.state === 'half-open') {
       const deadline = this.#probes.earliestDeadline();
-      if (deadline <= now) this.#open(deadline, 0, 'probe-expired');
+      if (deadline <= at) this.#open(deadline, 0, 'probe-expired');
     }
-    if (this.state === 'open' && now >= this.#openUntil) this.#enter('half-open', 'wait-elapsed');
+    if (this.state === 'open' && at >= this.#openUntil) this.#enter('half-open', 'wait-elapsed');
   }
 
   #open(now: number, hintMs: number, reason: TransitionReason): void {
-    this.#openUntil = now + Math.max(this.#settings.openMs, hintMs);
+    const { openFor, random } = this.#settings;
+    if (this.#openings === 0) this.#openSince = now;
+    if (this.state !== 'open') this.#openings += 1;
+    this.#openUntil = now + Math.max(hintMs, delayAfter(this.#openings, openFor, openFor.jitter === 0 ? 0 : random()));
     this.#enter('open', reason);
   }
 
@@ -167,10 +286,12 @@ export class Circuit {
   #enter(state: CircuitState, reason: TransitionReason): void {
     const from = this.state;
     this.state = state;
-    this.#lastPermit += 1;
+    if (state !== 'open' && state !== 'half-open') this.#openings = 0;
+    this.#lastPermit = Math.max(this.#lastPermit, this.#inFlight?.lastPermit ?? 0) + 1;
     this.generation = this.#lastPermit;
+    this.#inFlight?.clear(this.generation, this.#settings.clock.now());
     this.#probes.begin();
-    this.#settings.window.clear();
+    this.#window.clear();
     this.#told = undefined;
     if (from !== state) this.#observer.transition(from, state, reason);
   }

@@ -4,10 +4,14 @@ import type { CircuitState } from './circuit-state.ts';
 const kind = Symbol.for('tidegate.error');
 const refusal = Symbol.for('tidegate.refusal');
 
-/** The call was not made because the circuit is open, held open, or half-open with every probe already out. */
-export class CircuitOpenError extends Error {
+/**
+ * The call was not made because the circuit is open, held open, or half-open with every probe already out.
+ *
+ * An `Error` by `instanceof`, but without a stack: it would say nothing, and taking it is what refusing costs elsewhere.
+ */
+export class CircuitOpenError implements Error {
   /** Tells the class in stack traces and logs. */
-  override readonly name = 'CircuitOpenError';
+  declare readonly name: 'CircuitOpenError';
   /** Stable, for programs. */
   readonly code = 'ERR_CIRCUIT_OPEN';
   /** Name of the breaker that refused. */
@@ -16,33 +20,48 @@ export class CircuitOpenError extends Error {
   readonly state: CircuitState;
   /** When a call may be admitted again, in ms from now; absent for a circuit that is held open by hand. */
   declare readonly retryAfterMs?: number;
-  /** @internal */
-  readonly [kind] = 'circuit-open';
-  /** @internal */
-  readonly [refusal] = true;
 
   constructor(limit: string, state: CircuitState, retryAfterMs: number | undefined) {
-    const when = retryAfterMs === undefined ? 'until it is closed by hand' : `for ${retryAfterMs} ms`;
-    super(`circuit '${limit}' is ${state} ${when}`);
     this.limit = limit;
     this.state = state;
     if (retryAfterMs !== undefined) this.retryAfterMs = retryAfterMs;
   }
+
+  /** Which circuit refuses, and for how long. */
+  get message(): string {
+    const when = this.retryAfterMs === undefined ? 'until it is closed by hand' : `for ${this.retryAfterMs} ms`;
+    return `circuit '${this.limit}' is ${this.state} ${when}`;
+  }
+
+  /** Name and message: where it was thrown says nothing. */
+  get stack(): string {
+    return `${this.name}: ${this.message}`;
+  }
 }
+
+Object.setPrototypeOf(CircuitOpenError.prototype, Error.prototype);
+Object.assign(CircuitOpenError.prototype, { name: 'CircuitOpenError', [kind]: 'circuit-open', [refusal]: true });
+
+/** Which limit of time ran out: of the whole call, until the first item of a stream, or between two items. */
+export type TimeoutKind = 'total' | 'first-item' | 'idle';
+
+const timeoutCodes = { total: 'ERR_TIMEOUT', 'first-item': 'ERR_FIRST_ITEM_TIMEOUT', idle: 'ERR_IDLE_TIMEOUT' } as const;
+const missing = { total: 'no result', 'first-item': 'no first item', idle: 'no further item' } as const;
 
 /** The call took longer than its limit; its `signal` was aborted with this error. */
 export class TimeoutError extends Error {
   /** Tells the class in stack traces and logs. */
   override readonly name = 'TimeoutError';
-  /** Stable, for programs. */
-  readonly code = 'ERR_TIMEOUT';
+  /** Stable, for programs: `ERR_TIMEOUT`, or for streams `ERR_FIRST_ITEM_TIMEOUT` and `ERR_IDLE_TIMEOUT`. */
+  readonly code: (typeof timeoutCodes)[TimeoutKind];
   /** The limit that ran out, in ms. */
   readonly timeoutMs: number;
   /** @internal */
   readonly [kind] = 'timeout';
 
-  constructor(timeoutMs: number) {
-    super(`no result within ${timeoutMs} ms`);
+  constructor(timeoutMs: number, which: TimeoutKind = 'total') {
+    super(`${missing[which]} within ${timeoutMs} ms`);
+    this.code = timeoutCodes[which];
     this.timeoutMs = timeoutMs;
   }
 }

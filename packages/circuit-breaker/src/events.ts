@@ -10,7 +10,8 @@ export type TransitionReason =
   | 'probe-expired'
   | 'probes-succeeded'
   | 'wait-elapsed'
-  | 'by-hand';
+  | 'by-hand'
+  | 'restored';
 
 /** What a {@link CircuitBreaker} tells its listeners. */
 export interface CircuitBreakerEvents {
@@ -25,26 +26,39 @@ export interface CircuitBreakerEvents {
     /** Why. */
     readonly reason: TransitionReason;
   };
+  /** The circuit had been open and its probes have closed it: calls are let through again. */
+  readmitted: {
+    /** Name of the breaker. */
+    readonly name: string;
+    /** How long ago it opened, in ms. */
+    readonly afterMs: number;
+    /** How often it opened in that time. */
+    readonly openings: number;
+  };
   /** A call counted as a success. */
   success: {
     /** Name of the breaker. */
     readonly name: string;
-    /** How long the call took; 0 unless slow calls are measured. */
+    /** How long the call took, of a stream to its first item; 0 for a call that began before anybody listened. */
     readonly durationMs: number;
   };
   /** A call counted as a failure. */
   failure: {
     /** Name of the breaker. */
     readonly name: string;
-    /** How long the call took; 0 unless slow calls are measured. */
+    /** How long the call took, of a stream to its first item; 0 for a call that began before anybody listened. */
     readonly durationMs: number;
     /** What was thrown, or handed to the permit API. */
     readonly error: unknown;
+    /** For how long the server asked to be left alone, in ms, if it did. */
+    readonly throttledMs?: number;
   };
   /** A call counted as nothing: its permit was given back. */
   ignored: {
     /** Name of the breaker. */
     readonly name: string;
+    /** How long the call took; as for `success`. */
+    readonly durationMs: number;
     /** What was thrown, or handed to the permit API. */
     readonly error: unknown;
   };

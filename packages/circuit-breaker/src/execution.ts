@@ -1,5 +1,3 @@
-import type { Countdown } from './countdown.ts';
-
 /** What a protected function is called with. */
 export interface ExecutionContext {
   /** Aborted when the caller's own signal is, or when a time limit around the function runs out. Made only when read. */
@@ -43,8 +41,11 @@ export interface ChainedPolicy extends Policy {
   [run]<T>(fn: Protected<T>, execution: Execution): Promise<T>;
 }
 
-/** A time limit whose clock can be stopped; each pause needs a resume of its own. */
-export type Suspendable = Pick<Countdown, 'pause' | 'resume'>;
+/** A clock that stands still while somebody is asked. */
+export interface Pausable {
+  pause(): void;
+  resume(): void;
+}
 
 /**
  * One run of a function, or one part of it with a limit of its own. A cancellation token whose `AbortSignal` is made
@@ -55,14 +56,14 @@ export class Execution implements ExecutionContext {
   /** The retry budget that this execution's first call was paid into, here or further out. */
   paidInto: object | undefined;
   readonly #parent: Execution | undefined;
-  readonly #limit: Suspendable | undefined;
+  readonly #limit: Pausable | undefined;
   #controller: AbortController | undefined;
   #hooks: Array<(reason: unknown) => void> | undefined;
   #aborted = false;
   #reason: unknown;
 
   /** `parent` is the execution around this one, `limit` the time limit that sets this one apart from it, or the hedge. */
-  constructor(parent?: Execution, limit?: Suspendable, hedge: number = parent?.hedge ?? 0) {
+  constructor(parent?: Execution, limit?: Pausable, hedge: number = parent?.hedge ?? 0) {
     this.#parent = parent;
     this.#limit = limit;
     this.hedge = hedge;
@@ -93,6 +94,11 @@ export class Execution implements ExecutionContext {
     return this.#controller.signal;
   }
 
+  /** Whether the execution was called off. */
+  get aborted(): boolean {
+    return this.#aborted;
+  }
+
   /** Throws the reason if the execution was called off. */
   throwIfAborted(): void {
     if (this.#aborted) throw this.#reason;
@@ -120,6 +126,16 @@ export class Execution implements ExecutionContext {
   }
 }
 
+/** Calls `fn`; what it throws at once is a rejection too. */
+export function result<T>(fn: Protected<T>, execution: Execution): Promise<T> {
+  try {
+    const value = fn(execution);
+    return value instanceof Promise ? value : Promise.resolve(value);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
 /** Runs `start` under the caller's signal: one listener, removed when the run ends; an abort rejects with its reason at once. */
 export function underSignal<T>(signal: AbortSignal, start: (execution: Execution) => Promise<T>, parent?: Execution): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason);
@@ -143,7 +159,19 @@ export function underSignal<T>(signal: AbortSignal, start: (execution: Execution
   });
 }
 
-/** Calls `fn` so that what it throws at once is a rejection too. */
-export async function invoke<T>(fn: Protected<T>, execution: Execution): Promise<T> {
-  return fn(execution);
+/** What comes of `promise`, or the reason as soon as the execution is called off. */
+export function untilAborted<T>(promise: Promise<T>, execution: Execution): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    execution.onAbort(reject);
+    promise.then(
+      (value) => {
+        execution.offAbort(reject);
+        resolve(value);
+      },
+      (error) => {
+        execution.offAbort(reject);
+        reject(error);
+      },
+    );
+  });
 }

@@ -1,6 +1,7 @@
 import { type ExecuteOptions, Execution, type ExecutionContext, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { onlyKnown } from './options.ts';
 import { role } from './pipeline-order.ts';
+import { type Opening, type OpenStream, openedOf, runStream } from './stream.ts';
 
 /** What the function of a {@link fallback} is called with. */
 export interface FallbackContext extends ExecutionContext {
@@ -10,7 +11,7 @@ export interface FallbackContext extends ExecutionContext {
 
 /** What is given in place of an error. */
 export interface FallbackOptions {
-  /** Makes the substitute. What it throws is thrown at the caller as it is: give it `error` as its `cause` where that matters. */
+  /** Makes the substitute, of a stream another one. What it throws is thrown at the caller as it is: give it `error` as its `cause` where that matters. */
   readonly to: (context: FallbackContext) => unknown;
   /** Which errors get a substitute. One that throws says no. @defaultValue every error */
   readonly fallbackIf?: (error: unknown) => boolean;
@@ -74,6 +75,11 @@ export class Fallback implements Policy {
       if (!this.#has(error)) throw error;
       return this.#substitute(error, execution);
     }
+  }
+
+  /** @internal */
+  async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
+    return openedOf(await this[run]((inner) => open(inner as Execution), execution), execution);
   }
 
   #has(error: unknown): boolean {

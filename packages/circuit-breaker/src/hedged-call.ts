@@ -1,7 +1,7 @@
 import type { Clock } from './clock.ts';
 import { Countdown } from './countdown.ts';
 import { HedgeLostError, isRefusal, stackless } from './errors.ts';
-import { Execution, invoke, type Protected, type Suspendable } from './execution.ts';
+import { Execution, type Pausable, type Protected, result } from './execution.ts';
 import type { HedgeDelay } from './hedge-delay.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import { discard } from './unwanted-value.ts';
@@ -22,7 +22,7 @@ export interface HedgeCounts {
 }
 
 /** One call with its hedges. While one of its attempts stops the clocks, no hedge falls due. */
-export class HedgedCall<T> implements Suspendable {
+export class HedgedCall<T> implements Pausable {
   readonly #settings: HedgeSettings;
   readonly #counts: HedgeCounts;
   readonly #fn: Protected<T>;
@@ -75,7 +75,7 @@ export class HedgedCall<T> implements Suspendable {
     this.#started += 1;
     this.#inFlight.add(execution);
     if (this.#started <= this.#settings.maxHedges) this.#count();
-    invoke(this.#fn, execution).then(
+    result(this.#fn, execution).then(
       (value) => this.#returned(execution, value),
       (error) => this.#threw(execution, error),
     );

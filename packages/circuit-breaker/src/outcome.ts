@@ -23,6 +23,16 @@ export interface Classifier {
   value?(value: unknown): Outcome;
 }
 
+/** What a classifier answers; where it throws, or answers with no outcome, that is told and counts as a failure. */
+export function judged(classifier: () => unknown, listener: { threw(error: unknown): void }): Outcome {
+  try {
+    return checkedOutcome(classifier());
+  } catch (error) {
+    listener.threw(error);
+    return 'failure';
+  }
+}
+
 /** Returns what a classifier answered if it is an outcome; a promise or a hint of NaN would open the circuit for ever. */
 export function checkedOutcome(answer: unknown): Outcome {
   if (answer === 'success' || answer === 'failure' || answer === 'ignore') return answer;

@@ -6,10 +6,21 @@ import {
   type Policy,
   type PolicyContext,
   type Protected,
+  result,
   run,
   underSignal,
 } from './execution.ts';
 import { checkOrder } from './pipeline-order.ts';
+import {
+  type Opening,
+  type OpenStream,
+  opened,
+  openedOf,
+  ProtectedIterator,
+  type ProtectedStream,
+  runStream,
+  type StreamPolicy,
+} from './stream.ts';
 
 /**
  * Puts policies around each other, the first outermost: `pipeline(retry(), breaker, timeout({ totalMs: 2_000 }))` retries
@@ -43,27 +54,56 @@ export class Pipeline implements Policy {
     return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
   }
 
+  /**
+   * Opens a stream inside all policies: retries, fallbacks and hedges work until its first item is there and never after;
+   * time limits, breakers and bulkheads hold on to its end. Nothing is called before the first `next()`.
+   */
+  executeStream<T>(fn: ProtectedStream<T>, options?: ExecuteOptions): AsyncIterableIterator<T> {
+    return new ProtectedIterator((execution) => this[runStream]((inner) => opened(fn, inner), execution), options);
+  }
+
   /** @internal */
   [run]<T>(fn: Protected<T>, execution: Execution): Promise<T> {
     return this.#runFrom(0, fn, execution);
   }
 
+  /** @internal */
+  async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
+    return openedOf(await this.#openFrom(0, open, execution), execution); // another library's policy may answer with a plain one
+  }
+
   #runFrom<T>(at: number, fn: Protected<T>, execution: Execution): Promise<T> {
     const policy = this.#policies[at];
-    if (policy === undefined) return innermost(fn, execution);
+    if (policy === undefined) return result(fn, execution);
     if (isChained(policy) && at + 1 === this.#policies.length) return policy[run](fn, execution);
-    const inner = (context: Partial<ExecutionContext> | undefined) => this.#runInside(at + 1, fn, context, execution);
+    const inner = (context: Partial<ExecutionContext> | undefined) =>
+      inside(context, execution, (within) => this.#runFrom(at + 1, fn, within));
     return isChained(policy) ? policy[run](inner, execution) : foreign(policy, inner, execution);
   }
 
-  /** Goes on with the execution that the policy outside hands inwards; a foreign one hands a signal, or nothing. */
-  #runInside<T>(at: number, fn: Protected<T>, context: Partial<ExecutionContext> | undefined, outer: Execution): Promise<T> {
-    if (context instanceof Execution) return this.#runFrom(at, fn, context);
-    const signal = context?.signal;
-    return signal === undefined
-      ? this.#runFrom(at, fn, outer)
-      : underSignal(signal, (execution) => this.#runFrom(at, fn, execution), outer);
+  #openFrom<T>(at: number, open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
+    const policy = this.#policies[at];
+    if (policy === undefined) return open(execution);
+    const inner = (context: Partial<ExecutionContext> | undefined) =>
+      inside(context, execution, (within) => this.#openFrom(at + 1, open, within));
+    if (watchesStreams(policy)) return policy[runStream](inner, execution);
+    return isChained(policy) ? policy[run](inner, execution) : foreign(policy, inner, execution);
   }
+}
+
+/** Goes on with the execution that the policy outside hands inwards; a foreign one hands a signal, or nothing. */
+function inside<T>(
+  context: Partial<ExecutionContext> | undefined,
+  outer: Execution,
+  start: (execution: Execution) => Promise<T>,
+): Promise<T> {
+  if (context instanceof Execution) return start(context);
+  const signal = context?.signal;
+  return signal === undefined ? start(outer) : underSignal(signal, start, outer);
+}
+
+function watchesStreams(policy: Policy): policy is Policy & StreamPolicy {
+  return runStream in policy;
 }
 
 function isChained(policy: Policy): policy is ChainedPolicy {
@@ -73,8 +113,4 @@ function isChained(policy: Policy): policy is ChainedPolicy {
 /** Runs another library's policy so that what it throws at once is a rejection too. */
 async function foreign<T>(policy: Policy, fn: (context: PolicyContext) => Promise<T>, execution: Execution): Promise<T> {
   return policy.execute(fn, { signal: execution.signal });
-}
-
-async function innermost<T>(fn: Protected<T>, execution: Execution): Promise<T> {
-  return fn(execution);
 }

@@ -8,6 +8,7 @@ import { role } from './pipeline-order.ts';
 import { payIn } from './retry-budget.ts';
 import { retryHintMs } from './retry-hint.ts';
 import { type RetryOptions, type RetrySettings, retrySettings } from './retry-settings.ts';
+import { OpenStream } from './stream.ts';
 import { discard } from './unwanted-value.ts';
 
 /** What a {@link Retry} tells its listeners. */
@@ -117,7 +118,7 @@ export class Retry implements Policy {
 
   /** The wait before the next attempt, or undefined where there is to be none. */
   #afterValue(value: unknown, attempt: number, startedAt: number, previousMs: number | undefined): number | undefined {
-    if (this.#settings.classify.value === undefined) return undefined;
+    if (this.#settings.classify.value === undefined || value instanceof OpenStream) return undefined; // what a stream brings is not known yet
     const hintMs = this.#hintOf(this.#judged('value', value), value);
     const delayMs = hintMs === undefined ? undefined : this.#delayAfter(attempt, hintMs, startedAt, previousMs, undefined);
     if (delayMs !== undefined) discard(value);

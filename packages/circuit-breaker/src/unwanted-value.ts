@@ -1,3 +1,5 @@
+import { OpenStream } from './stream.ts';
+
 /**
  * Closes what a value holds open that nobody will be given: an iterator, a web stream, the body of a response. Not waited for;
  * errors of closing concern nobody.
@@ -10,6 +12,7 @@ export function discard(value: unknown): void {
 
 async function close(value: unknown): Promise<void> {
   if (typeof value !== 'object' || value === null) return;
+  if (value instanceof OpenStream) return void (await value.close());
   const { body, next } = value as Unwanted;
   if (typeof next === 'function') await (value as Unwanted).return?.();
   else if (isWebStream(body)) await body.cancel();

@@ -85,7 +85,7 @@ describe('a refusal', () => {
     expect(breaker.tryAcquire()).toBeDefined();
   });
 
-  it('never says a negative time, however late the clock is read again', () => {
+  it('answers by one reading of the clock, so that no time it names is past', () => {
     let now = 1_000;
     let step = 0;
     const clock = Object.assign(new ManualClock(), {
@@ -95,8 +95,8 @@ describe('a refusal', () => {
       },
     });
     const breaker = openedBreaker({ clock, waitDurationInOpenStateMs: 10 });
-    step = 7; // the second reading of one question is past the end of the wait
-    expect(breaker.retryAfterMs).toBe(0);
+    step = 7; // a second reading would be past the end of the wait
+    expect(breaker.retryAfterMs).toBe(3);
   });
 });
 
@@ -154,7 +154,17 @@ describe('what can be seen', () => {
     succeed(breaker, 100);
     succeed(breaker, 99);
     fail(breaker, 1_000);
-    expect(breaker.metrics()).toEqual({ state: 'closed', calls: 3, failures: 1, slowCalls: 2, rejected: 0, late: 0 });
+    expect(breaker.metrics()).toEqual({
+      state: 'closed',
+      calls: 3,
+      failures: 1,
+      slowCalls: 2,
+      slowCallsInFlight: 0,
+      rejected: 0,
+      late: 0,
+      opened: 0,
+      readmitted: 0,
+    });
   });
 
   it('travels as JSON: remaining durations, and the wall time of the moment', () => {
@@ -171,21 +181,26 @@ describe('what can be seen', () => {
       calls: 0,
       failures: 0,
       slowCalls: 0,
+      slowCallsInFlight: 0,
       rejected: 1,
       late: 0,
+      opened: 1,
+      readmitted: 0,
       openForMs: 45_000,
+      openings: 1,
+      openSinceMs: 15_000,
+      window: { type: 'consecutive', failures: 0 },
     });
     expect(JSON.parse(JSON.stringify(snapshot))).toEqual(snapshot);
     clock.advance(45_000);
-    expect(breaker.snapshot()).toMatchObject({ state: 'half-open' });
-    expect(breaker.snapshot()).not.toHaveProperty('openForMs');
+    expect(breaker.snapshot()).toMatchObject({ state: 'half-open', openForMs: 0, openSinceMs: 60_000 });
   });
 
   it('is told as it happens, each with its reason', () => {
     const clock = new ManualClock();
     const breaker = new CircuitBreaker({ name: 'weather', clock, slidingWindow: { type: 'consecutive', failures: 1 } });
     const told: unknown[] = [];
-    const names = ['state-change', 'success', 'failure', 'ignored', 'rejected', 'late'] as const satisfies Array<
+    const names = ['state-change', 'readmitted', 'success', 'failure', 'ignored', 'rejected', 'late'] as const satisfies Array<
       keyof CircuitBreakerEvents
     >;
     for (const name of names) breaker.on(name, (event) => told.push([name, event]));
@@ -204,8 +219,9 @@ describe('what can be seen', () => {
       ['rejected', { name, state: 'open', retryAfterMs: 60_000 }],
       ['late', { name }],
       ['state-change', { name, from: 'open', to: 'half-open', reason: 'wait-elapsed' }],
-      ['ignored', { name, error: undefined }],
+      ['ignored', { name, durationMs: 0, error: undefined }],
       ['state-change', { name, from: 'half-open', to: 'closed', reason: 'probes-succeeded' }],
+      ['readmitted', { name, afterMs: 60_000, openings: 1 }],
       ['success', { name, durationMs: 3 }],
     ]);
   });

@@ -1,13 +1,14 @@
 import { ManualClock } from '@tidegate/test-kit';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CircuitBreaker, type CircuitState, type Permit } from '../src/index.ts';
-import { type ReferenceCall, ReferenceCircuit, type ReferenceOptions, type Result } from './reference-circuit.ts';
+import { CircuitBreaker, type CircuitBreakerOptions, type CircuitState, type Permit } from '../src/index.ts';
+import { chance, type ReferenceCall, ReferenceCircuit, type ReferenceOptions, type Result, slowMs } from './reference-circuit.ts';
 import { patience, scale, scaledRuns } from './scale.ts';
 
 type Command =
-  | { readonly do: 'acquire' | 'look' }
+  | { readonly do: 'acquire' | 'look' | 'restart' | 'reconfigure' }
   | { readonly do: 'finish'; readonly which: number; readonly result: Result; readonly slow: boolean }
+  | { readonly do: 'answer'; readonly which: number }
   | { readonly do: 'finish-again'; readonly which: number; readonly result: Result }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'transition'; readonly to: CircuitState };
@@ -32,11 +33,16 @@ const options: fc.Arbitrary<ReferenceOptions> = fc
     minimumCalls: fc.integer({ min: 1, max: 4 }),
     probes: fc.integer({ min: 1, max: 4 }),
     openMs: fc.integer({ min: 1, max: 50 }),
+    openMultiplier: fc.constantFrom(1, 1.5, 2),
+    openMaxMs: fc.integer({ min: 50, max: 120 }),
+    jitter: fc.constantFrom(0, 0.2, 1),
+    slowInFlight: fc.boolean(),
     probeMs: fc.integer({ min: 1, max: 50 }),
   })
   .map(({ window, ...rest }) => {
-    if (window.type === 'consecutive') return { ...rest, window, slowRate: undefined };
-    return window.type === 'count' ? { ...rest, window, minimumCalls: Math.min(rest.minimumCalls, window.size) } : { ...rest, window };
+    if (window.type === 'consecutive') return { ...rest, window, slowRate: undefined, slowInFlight: false };
+    const checked = { ...rest, window, slowInFlight: rest.slowInFlight && rest.slowRate !== undefined };
+    return window.type === 'count' ? { ...checked, minimumCalls: Math.min(rest.minimumCalls, window.size) } : checked;
   });
 
 const result: fc.Arbitrary<Result> = fc.oneof(
@@ -49,10 +55,12 @@ const which = fc.nat(1_000);
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant('acquire' as const) }) },
   { weight: 10, arbitrary: fc.record({ do: fc.constant('finish' as const), which, result, slow: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('answer' as const), which }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('finish-again' as const), which, result }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(40) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('transition' as const), to: fc.constantFrom(...states) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('look' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restart' as const, 'reconfigure' as const) }) },
 );
 const commands = fc.array(command, { minLength: 20, maxLength: 90, size: 'max' });
 
@@ -76,54 +84,86 @@ const table: readonly string[] = [
   ...states.flatMap((state) => outcomes.map((outcome) => `${state}: ${outcome} is late`)),
 ];
 
-function breakerFor(settings: ReferenceOptions, clock: ManualClock): CircuitBreaker {
-  const { window, failureRate, slowRate, minimumCalls, probes, openMs, probeMs } = settings;
-  return new CircuitBreaker({
+function optionsFor(settings: ReferenceOptions, clock: ManualClock): CircuitBreakerOptions {
+  const { window, failureRate, slowRate, minimumCalls, probes, openMs, openMultiplier, openMaxMs, jitter, slowInFlight, probeMs } =
+    settings;
+  return {
     clock,
     slidingWindow: window,
     ...(window.type === 'consecutive' ? {} : { failureRateThreshold: failureRate, minimumNumberOfCalls: minimumCalls }),
-    ...(slowRate === undefined ? {} : { slowCallRateThreshold: slowRate, slowCallDurationThresholdMs: 10 }),
+    ...(slowRate === undefined
+      ? {}
+      : { slowCallRateThreshold: slowRate, slowCallDurationThresholdMs: slowMs, slowCallInFlight: slowInFlight }),
     permittedNumberOfCallsInHalfOpenState: probes,
     waitDurationInOpenStateMs: openMs,
+    waitMultiplierInOpenState: openMultiplier,
+    maxWaitDurationInOpenStateMs: openMaxMs,
+    waitJitterInOpenState: jitter,
+    random: () => chance,
     maxWaitDurationInHalfOpenStateMs: probeMs,
-  });
+  };
 }
 
 /** A breaker and its reference, driven by the same commands. */
 class Pair {
   readonly #clock: ManualClock;
-  readonly #breaker: CircuitBreaker;
+  readonly #options: CircuitBreakerOptions;
   readonly #reference: ReferenceCircuit;
-  readonly #heard: { changes: string[]; told: string[] } | undefined;
-  readonly #out: Array<[Permit, ReferenceCall]> = [];
-  readonly #probesGivenBack: Array<[Permit, ReferenceCall]> = [];
+  readonly #heard: { changes: string[]; told: string[]; readmissions: Array<readonly [number, number]> } | undefined;
+  #breaker: CircuitBreaker;
+  #out: Array<[Permit, ReferenceCall]> = [];
+  #probesGivenBack: Array<[Permit, ReferenceCall]> = [];
 
   constructor(settings: ReferenceOptions, startAt: number, listening: boolean, visit: (row: string) => void) {
     this.#clock = new ManualClock({ now: startAt });
-    this.#breaker = breakerFor(settings, this.#clock);
-    this.#reference = new ReferenceCircuit(settings, visit);
-    if (!listening) return;
-    const heard = { changes: [] as string[], told: [] as string[] };
+    this.#options = optionsFor(settings, this.#clock);
+    this.#reference = new ReferenceCircuit(settings, startAt, visit);
+    this.#heard = listening ? { changes: [], told: [], readmissions: [] } : undefined;
+    this.#breaker = new CircuitBreaker(this.#options);
+    this.#listen();
+  }
+
+  #listen(): void {
+    const heard = this.#heard;
+    if (heard === undefined) return;
     this.#breaker.on('state-change', ({ from, to, reason }) => heard.changes.push(`${from} > ${to}: ${reason}`));
     this.#breaker.on('threshold-reached', ({ reason }) => heard.told.push(reason));
-    this.#heard = heard;
+    this.#breaker.on('readmitted', ({ openings, afterMs }) => heard.readmissions.push([openings, afterMs]));
   }
 
   run(next: Command): void {
     if (next.do === 'acquire') this.#acquire();
     if (next.do === 'finish') this.#finishOne(next.which, next.result, next.slow);
+    if (next.do === 'answer') this.#answer(next.which);
     if (next.do === 'finish-again') this.#finishAgain(next.which, next.result);
     if (next.do === 'advance') this.#clock.advance(next.ms);
     if (next.do === 'transition') this.#transition(next.to);
     if (next.do === 'look') this.look();
+    if (next.do === 'restart') this.#restart();
+    if (next.do === 'reconfigure') this.#breaker.reconfigure(this.#options);
   }
 
   look(): void {
     const now = this.#clock.now();
     expect(this.#breaker.metrics()).toEqual(this.#reference.metrics(now));
     expect(this.#breaker.retryAfterMs).toBe(this.#reference.retryAfterMs(now));
-    if (this.#heard !== undefined) expect(this.#heard).toEqual({ changes: this.#reference.changes, told: this.#reference.told });
+    if (this.#heard !== undefined) {
+      const { changes, told, readmissions } = this.#reference;
+      expect(this.#heard).toEqual({ changes, told, readmissions });
+    }
     expect(this.#clock.pendingTimers).toBe(0);
+  }
+
+  /** Another process goes on, without the calls of this one. */
+  #restart(): void {
+    this.#reference.settle(this.#clock.now());
+    const snapshot = JSON.parse(JSON.stringify(this.#breaker.snapshot()));
+    this.#breaker = new CircuitBreaker(this.#options);
+    this.#breaker.restore(snapshot);
+    this.#listen();
+    this.#reference.restart(this.#clock.now());
+    this.#out = [];
+    this.#probesGivenBack = [];
   }
 
   #acquire(): void {
@@ -140,16 +180,23 @@ class Pair {
     if (pair?.[1].probe) this.#probesGivenBack.push(pair);
   }
 
+  #answer(which: number): void {
+    const pair = this.#out[which % Math.max(1, this.#out.length)];
+    if (pair === undefined || pair[0] < 0) return;
+    pair[0] = this.#breaker.answered(pair[0]);
+    this.#reference.answer(pair[1]);
+  }
+
   #finishAgain(which: number, result: Result): void {
     const pair = this.#probesGivenBack[which % Math.max(1, this.#probesGivenBack.length)];
     if (pair !== undefined) this.#finish(pair, result, false);
   }
 
   #finish([permit, call]: [Permit, ReferenceCall], outcome: Result, slow: boolean): void {
-    const durationMs = slow ? 10 : 9;
+    const durationMs = slow ? slowMs : slowMs - 1;
     if (outcome === 'success') this.#breaker.onSuccess(permit, durationMs);
     else if (outcome === 'failure') this.#breaker.onFailure(permit, undefined, durationMs);
-    else if (outcome === 'ignore') this.#breaker.release(permit);
+    else if (outcome === 'ignore') this.#breaker.release(permit, undefined, durationMs);
     else this.#breaker.onThrottled(permit, outcome.throttledMs);
     this.#reference.finish(call, outcome, slow, this.#clock.now());
   }

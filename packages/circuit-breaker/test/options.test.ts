@@ -48,6 +48,14 @@ const nonsense = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY
 /** Option, how it is given, its least and greatest value, whether fractions pass, and what is too small or too large. */
 const numeric: Array<[option: string, make: Make, good: number[], bad: number[]]> = [
   ['waitDurationInOpenStateMs', withBreaker('waitDurationInOpenStateMs'), [1, longest], [-1, 0, 0.5, 1.5, longest + 1]],
+  ['waitMultiplierInOpenState', withBreaker('waitMultiplierInOpenState'), [1, 1.5, 1_000], [-1, 0, 0.5, 1_001]],
+  [
+    'maxWaitDurationInOpenStateMs',
+    withBreaker('maxWaitDurationInOpenStateMs', { waitDurationInOpenStateMs: 2 }),
+    [2, longest],
+    [-1, 0, 1, 2.5, longest + 1],
+  ],
+  ['waitJitterInOpenState', withBreaker('waitJitterInOpenState'), [0, 0.2, 1], [-0.1, 1.1, 20]],
   ['permittedNumberOfCallsInHalfOpenState', withBreaker('permittedNumberOfCallsInHalfOpenState'), [1, 1_000], [-1, 0, 1.5, 1_001]],
   ['maxWaitDurationInHalfOpenStateMs', withBreaker('maxWaitDurationInHalfOpenStateMs'), [1, longest], [-1, 0, 1.5, longest + 1]],
   ['failureRateThreshold', withBreaker('failureRateThreshold', count), [1e-9, 0.5, 1], [-0.5, 0, 1.01, 50, 101]],
@@ -89,6 +97,8 @@ const numeric: Array<[option: string, make: Make, good: number[], bad: number[]]
   ['seed', withChaos('seed'), [0, 1, 4_294_967_295], [-1, 0.5, 4_294_967_296]],
   ['latencyMs', (latencyMs) => chaosLatency({ injectionRate: 1, latencyMs } as never), [0, 0.5, longest], [-1, longest + 1]],
   ['latencyMs', (max) => chaosLatency({ injectionRate: 1, latencyMs: [5, max] } as never), [5, 5.5, longest], [-1, 0, 4, longest + 1]],
+  ['firstItemMs', (firstItemMs) => timeout({ firstItemMs } as TimeoutOptions), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
+  ['idleMs', (idleMs) => timeout({ idleMs } as TimeoutOptions), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
   ['totalMs', (totalMs) => timeout({ totalMs } as TimeoutOptions), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
 ];
 
@@ -124,6 +134,14 @@ describe('options that contradict each other are refused', () => {
     ['a minimum above the window', { slidingWindow: { type: 'count', size: 5 }, minimumNumberOfCalls: 6 }, 'minimumNumberOfCalls (6)'],
     ['a slow rate without a duration', { ...count, slowCallRateThreshold: 0.5 }, 'go together'],
     ['a slow duration without a rate', { ...count, slowCallDurationThresholdMs: 10 }, 'go together'],
+    ['calls that hang without a slow rate', { ...count, slowCallInFlight: true }, 'slowCallInFlight needs a slowCallRateThreshold'],
+    [
+      'calls that hang at once',
+      { ...count, slowCallInFlight: true, slowCallRateThreshold: 1, slowCallDurationThresholdMs: 0.5 },
+      'slowCallInFlight needs a slowCallRateThreshold and a slowCallDurationThresholdMs of 1 or more',
+    ],
+    ['what is neither true nor false', { ...count, slowCallInFlight: 1 }, 'slowCallInFlight must be true or false, not 1'],
+    ['calls that hang of a consecutive window', { slowCallInFlight: false }, 'slowCallInFlight needs a slidingWindow'],
     ['a failure rate of a consecutive window', { failureRateThreshold: 0.5 }, 'failureRateThreshold'],
     ['a minimum of a consecutive window', { minimumNumberOfCalls: 5 }, 'minimumNumberOfCalls'],
     [
@@ -173,7 +191,7 @@ describe('what is not known is refused', () => {
       () => chaosLatency({ injectionRate: 1, latencyMs: [1, 2, 3] } as never),
       'latencyMs must be a number from 0 to 2147483647, not 1,2,3',
     ],
-    ['an option of a timeout', () => timeout({ totalMs: 1, idleMs: 1 } as TimeoutOptions), "'idleMs'"],
+    ['an option of a timeout', () => timeout({ totalMs: 1, ideMs: 1 } as TimeoutOptions), "'ideMs'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(RangeError);
     expect(make).toThrow(message);

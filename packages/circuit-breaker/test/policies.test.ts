@@ -58,7 +58,7 @@ describe('retry', () => {
   it('waits a number of ms from 0 to maxDelayMs, after any number of attempts', () => {
     for (const attempt of [1, 2, 50, 1_000]) {
       for (const initialDelayMs of [0, 1, 200]) {
-        const delay = delayAfter(attempt, { kind: 'exponential', initialDelayMs, multiplier: 1_000, maxDelayMs: 30_000, jitter: 1 }, 0.5);
+        const delay = delayAfter(attempt, { initialDelayMs, multiplier: 1_000, maxDelayMs: 30_000, jitter: 1 }, 0.5);
         expect(delay).toBeGreaterThanOrEqual(0);
         expect(delay).toBeLessThanOrEqual(30_000);
       }

@@ -36,7 +36,7 @@ describe('disabled', () => {
     breaker.transitionTo('disabled');
     for (let i = 0; i < 100; i++) fail(breaker);
     breaker.onThrottled(admitted(breaker), hour);
-    expect(breaker.metrics()).toEqual({ state: 'disabled', calls: 0, failures: 0, slowCalls: 0, rejected: 0, late: 0 });
+    expect(breaker.metrics()).toMatchObject({ state: 'disabled', calls: 0, failures: 0, slowCalls: 0, rejected: 0, late: 0 });
     expect(breaker.retryAfterMs).toBe(0);
   });
 });
