@@ -4,10 +4,11 @@ import type { OpenReason, SlidingWindow, WindowCounts, WindowSnapshot } from './
 const FAILED = 1;
 const SLOW = 2;
 
-/** A ring of one byte a call with running sums: recording costs the same however large the window is. */
+/** A ring of two bits a call with running sums: recording costs the same however large the window is. */
 export class CountWindow implements SlidingWindow {
   readonly readsTime = false;
-  readonly #ring: Uint8Array;
+  readonly #size: number;
+  readonly #ring: number[]; // eight calls a number: a small window of them takes half of what a typed array does
   readonly #limit: RateThresholds;
   #next = 0;
   #calls = 0;
@@ -20,21 +21,24 @@ export class CountWindow implements SlidingWindow {
         `minimumNumberOfCalls (${limit.minimumCalls}) is above slidingWindow.size (${size}): the circuit could never open`,
       );
     }
-    this.#ring = new Uint8Array(size);
+    this.#size = size;
+    this.#ring = new Array<number>(Math.ceil(size / 8)).fill(0);
     this.#limit = limit;
   }
 
   record(failed: boolean, slow: boolean): OpenReason | undefined {
-    const ring = this.#ring;
-    if (this.#calls === ring.length) {
-      const oldest = ring[this.#next] ?? 0;
+    const next = this.#next;
+    const eight = this.#ring[next >> 3] ?? 0;
+    const shift = (next & 7) << 1;
+    if (this.#calls === this.#size) {
+      const oldest = eight >> shift;
       this.#failures -= oldest & FAILED;
       this.#slowCalls -= (oldest & SLOW) >> 1;
     } else {
       this.#calls += 1;
     }
-    ring[this.#next] = (failed ? FAILED : 0) | (slow ? SLOW : 0);
-    this.#next = this.#next + 1 === ring.length ? 0 : this.#next + 1;
+    this.#ring[next >> 3] = (eight & ~(3 << shift)) | (((failed ? FAILED : 0) | (slow ? SLOW : 0)) << shift);
+    this.#next = next + 1 === this.#size ? 0 : next + 1;
     if (failed) this.#failures += 1;
     if (slow) this.#slowCalls += 1;
     return reached(this.#calls, this.#failures, this.#slowCalls, this.#limit);
@@ -53,13 +57,16 @@ export class CountWindow implements SlidingWindow {
   }
 
   snapshot(): WindowSnapshot {
-    const oldestFirst = [...this.#ring.subarray(this.#next), ...this.#ring.subarray(0, this.#next)];
-    return { type: 'count', calls: oldestFirst.slice(oldestFirst.length - this.#calls).join('') };
+    const call = (ago: number) => {
+      const at = (this.#next - ago + this.#size) % this.#size;
+      return ((this.#ring[at >> 3] ?? 0) >> ((at & 7) << 1)) & (FAILED | SLOW);
+    };
+    return { type: 'count', calls: Array.from({ length: this.#calls }, (_, i) => call(this.#calls - i)).join('') };
   }
 
   restore(snapshot: WindowSnapshot): void {
     if (snapshot.type !== 'count') return;
     this.clear();
-    for (const call of snapshot.calls.slice(-this.#ring.length)) this.record((Number(call) & FAILED) > 0, (Number(call) & SLOW) > 0);
+    for (const call of snapshot.calls.slice(-this.#size)) this.record((Number(call) & FAILED) > 0, (Number(call) & SLOW) > 0);
   }
 }

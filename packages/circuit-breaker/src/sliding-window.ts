@@ -19,7 +19,7 @@ export interface ConsecutiveWindowOptions {
 export interface CountWindowOptions {
   /** Tells the windows apart. */
   readonly type: 'count';
-  /** How many calls, 1 to 1 000 000; each takes a byte. */
+  /** How many calls, 1 to 1 000 000; four take a byte or two. */
   readonly size: number;
 }
 
