@@ -1,9 +1,9 @@
 import pLimit from 'p-limit';
 import { type Clock, systemClock } from './clock.ts';
-import { BulkheadFullError, stackless } from './errors.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
 import { role } from './pipeline-order.ts';
+import { BulkheadFullError, stackless } from './policy-errors.ts';
 import { type Opening, type OpenStream, runStream, WatchedStream } from './stream.ts';
 import { WaitingLine } from './waiting-line.ts';
 

@@ -1,8 +1,8 @@
 import type { CircuitState } from './circuit-state.ts';
 
 // Registered symbols, so that the guards recognise errors of another copy of this package in the same process.
-const kind = Symbol.for('tidegate.error');
-const refusal = Symbol.for('tidegate.refusal');
+export const kind: unique symbol = Symbol.for('tidegate.error') as typeof kind;
+export const refusal: unique symbol = Symbol.for('tidegate.refusal') as typeof refusal;
 
 /**
  * The call was not made because the circuit is open, held open, or half-open with every probe already out.
@@ -66,41 +66,6 @@ export class TimeoutError extends Error {
   }
 }
 
-/** The call was not made because the bulkhead and its queue are full, or because no place came free in time. */
-export class BulkheadFullError extends Error {
-  /** Tells the class in stack traces and logs. */
-  override readonly name = 'BulkheadFullError';
-  /** Stable, for programs. */
-  readonly code = 'ERR_BULKHEAD_FULL';
-  /** Name of the bulkhead that refused. */
-  readonly limit: string;
-  /** @internal */
-  readonly [kind] = 'bulkhead-full';
-  /** @internal */
-  readonly [refusal] = true;
-
-  constructor(limit: string, why: string) {
-    super(`bulkhead '${limit}' ${why}`);
-    this.limit = limit;
-  }
-}
-
-/** Why the `signal` of a hedged attempt was aborted that another one overtook. Never thrown at a caller; counts as nothing. */
-export class HedgeLostError extends Error {
-  /** Tells the class in stack traces and logs. */
-  override readonly name = 'HedgeLostError';
-  /** Stable, for programs. */
-  readonly code = 'ERR_HEDGE_LOST';
-  /** @internal */
-  readonly [kind] = 'hedge-lost';
-  /** @internal */
-  readonly [refusal] = true;
-
-  constructor(winner: number) {
-    super(winner === 0 ? 'the first call answered before this hedge' : `hedge ${winner} answered first`);
-  }
-}
-
 /** A transition by hand that the state machine does not have, such as closed to half-open. */
 export class IllegalTransitionError extends Error {
   /** Tells the class in stack traces and logs. */
@@ -123,11 +88,6 @@ export function isTimeoutError(error: unknown): error is TimeoutError {
   return kindOf(error) === 'timeout';
 }
 
-/** Whether `error` is a {@link BulkheadFullError}, also one of another copy of this package. */
-export function isBulkheadFullError(error: unknown): error is BulkheadFullError {
-  return kindOf(error) === 'bulkhead-full';
-}
-
 /**
  * Whether `error` is a refusal by a limit of the caller's own (an open circuit, a rate limit, a budget): the call was not
  * made, so it says nothing about the health of what would have been called.
@@ -136,15 +96,7 @@ export function isRefusal(error: unknown): boolean {
   return typeof error === 'object' && error !== null && (error as { [refusal]?: unknown })[refusal] === true;
 }
 
-function kindOf(error: unknown): unknown {
+/** Which error of this package, or of another copy of it, `error` is. */
+export function kindOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null ? (error as { [kind]?: unknown })[kind] : undefined;
-}
-
-/** Makes an error without a stack: a refusal's says nothing and is half its cost. */
-export function stackless<E extends Error>(make: () => E): E {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0;
-  const error = make();
-  Error.stackTraceLimit = limit;
-  return error;
 }

@@ -1,8 +1,9 @@
 import type { Clock } from './clock.ts';
 import { Countdown } from './countdown.ts';
-import { HedgeLostError, isRefusal, stackless } from './errors.ts';
+import { isRefusal } from './errors.ts';
 import { Execution, type Pausable, type Protected, result } from './execution.ts';
 import type { HedgeDelay } from './hedge-delay.ts';
+import { HedgeLostError, stackless } from './policy-errors.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import { discard } from './unwanted-value.ts';
 
