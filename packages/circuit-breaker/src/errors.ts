@@ -1,8 +1,8 @@
 import type { CircuitState } from './circuit-state.ts';
 
 // Registered symbols, so that the guards recognise errors of another copy of this package in the same process.
-export const kind: unique symbol = Symbol.for('tidegate.error');
-export const refusal: unique symbol = Symbol.for('tidegate.refusal');
+export const kind: unique symbol = Symbol.for('tidegate.error') as typeof kind;
+export const refusal: unique symbol = Symbol.for('tidegate.refusal') as typeof refusal;
 
 /**
  * The call was not made because the circuit is open, held open, or half-open with every probe already out.

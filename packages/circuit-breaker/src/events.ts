@@ -92,13 +92,8 @@ export interface CircuitBreakerEvents {
   };
 }
 
-/** What every table of events has: who tells it, and where the errors of listeners go. */
-export interface NamedEvents {
-  readonly 'listener-error': { readonly name: string; readonly error: unknown };
-}
-
 /** Listeners whose errors change nothing. Built only when somebody listens. */
-export class Listeners<Events extends { [E in keyof Events]: { readonly name: string } } & NamedEvents = CircuitBreakerEvents> {
+export class Listeners<Events extends { 'listener-error': { readonly error: unknown } } = CircuitBreakerEvents> {
   readonly #emitter = new EventEmitter();
 
   /** Whether nobody listens. */
@@ -119,8 +114,14 @@ export class Listeners<Events extends { [E in keyof Events]: { readonly name: st
       try {
         (listener as (payload: Events[E]) => void)(payload);
       } catch (error) {
-        if (event !== 'listener-error') this.emit('listener-error', { name: payload.name, error } as Events['listener-error']);
+        if (event !== 'listener-error') this.emit('listener-error', errorOf<Events>(payload, error));
       }
     }
   }
+}
+
+/** Tells of an error under the name, if any, that the event had. */
+function errorOf<Events extends { 'listener-error': unknown }>(payload: unknown, error: unknown): Events['listener-error'] {
+  const { name } = payload as { readonly name?: string };
+  return (name === undefined ? { error } : { name, error }) as Events['listener-error'];
 }

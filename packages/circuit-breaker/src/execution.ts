@@ -7,6 +7,8 @@ export interface ExecutionContext {
    * called.
    */
   readonly suspendTimeouts: () => () => void;
+  /** Which of the hedged attempts this is: 0 for the first call, 1 for the first hedge; 0 where nothing is hedged. */
+  readonly hedge: number;
 }
 
 /** What any policy hands inwards, another library's too. */
@@ -50,17 +52,22 @@ export interface Pausable {
  * when somebody reads it: an AbortController costs twenty times what the rest of a call does.
  */
 export class Execution implements ExecutionContext {
+  readonly hedge: number;
+  /** The retry budget that this execution's first call was paid into, here or further out. */
+  paidInto: object | undefined;
   readonly #parent: Execution | undefined;
-  readonly #countdown: Pausable | undefined;
+  readonly #limit: Pausable | undefined;
   #controller: AbortController | undefined;
   #hooks: Array<(reason: unknown) => void> | undefined;
   #aborted = false;
   #reason: unknown;
 
-  /** `parent` is the execution around this one, `countdown` the limit that sets this one apart from it. */
-  constructor(parent?: Execution, countdown?: Pausable) {
+  /** `parent` is the execution around this one, `limit` the time limit that sets this one apart from it, or the hedge. */
+  constructor(parent?: Execution, limit?: Pausable, hedge: number = parent?.hedge ?? 0) {
     this.#parent = parent;
-    this.#countdown = countdown;
+    this.#limit = limit;
+    this.hedge = hedge;
+    this.paidInto = parent?.paidInto;
   }
 
   get suspendTimeouts(): () => () => void {
@@ -69,12 +76,12 @@ export class Execution implements ExecutionContext {
 
   #suspend(): () => void {
     const around = this.#parent?.suspendTimeouts();
-    this.#countdown?.pause();
+    this.#limit?.pause();
     let suspended = true;
     return () => {
       if (!suspended) return;
       suspended = false;
-      this.#countdown?.resume();
+      this.#limit?.resume();
       around?.();
     };
   }

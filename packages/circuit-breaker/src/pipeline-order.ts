@@ -12,6 +12,7 @@ const wrong: ReadonlyArray<{ readonly outer: PolicyRole; readonly inner: PolicyR
   { outer: 'circuit-breaker', inner: 'fallback', because: 'the breaker would count the substitute and never see the failure' },
   { outer: 'retry', inner: 'fallback', because: 'the retry would be handed the substitute and never try again' },
   { outer: 'hedge', inner: 'retry', because: 'every hedge would retry by itself and multiply the calls' },
+  { outer: 'hedge', inner: 'fallback', because: 'a substitute would win over an answer that is still to come' },
   ...(['fallback', 'retry', 'circuit-breaker', 'bulkhead', 'hedge', 'timeout'] as const).map((inner) => ({
     outer: 'chaos' as const,
     inner,

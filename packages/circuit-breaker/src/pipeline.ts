@@ -11,7 +11,16 @@ import {
   underSignal,
 } from './execution.ts';
 import { checkOrder } from './pipeline-order.ts';
-import { type Opening, OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream, type StreamPolicy } from './stream.ts';
+import {
+  type Opening,
+  type OpenStream,
+  opened,
+  openedOf,
+  ProtectedIterator,
+  type ProtectedStream,
+  runStream,
+  type StreamPolicy,
+} from './stream.ts';
 
 /**
  * Puts policies around each other, the first outermost: `pipeline(retry(), breaker, timeout({ totalMs: 2_000 }))` retries
@@ -60,8 +69,7 @@ export class Pipeline implements Policy {
 
   /** @internal */
   async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
-    const stream: OpenStream<T> | AsyncIterable<T> = await this.#openFrom(0, open, execution);
-    return stream instanceof OpenStream ? stream : opened(() => stream, execution); // a fallback answers with a plain one
+    return openedOf(await this.#openFrom(0, open, execution), execution); // another library's policy may answer with a plain one
   }
 
   #runFrom<T>(at: number, fn: Protected<T>, execution: Execution): Promise<T> {

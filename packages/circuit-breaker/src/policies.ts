@@ -1,4 +1,12 @@
+export type { BackoffKind } from './backoff.ts';
+export { type Bulkhead, type BulkheadMetrics, type BulkheadOptions, bulkhead } from './bulkhead.ts';
 export type { Policy, PolicyContext } from './execution.ts';
+export { type Fallback, type FallbackContext, type FallbackMetrics, type FallbackOptions, fallback } from './fallback.ts';
+export { type Hedge, type HedgeMetrics, type HedgeOptions, hedge } from './hedge.ts';
+export type { QuantileDelay } from './hedge-delay.ts';
 export { type Pipeline, pipeline } from './pipeline.ts';
-export { type Retry, type RetryOptions, retry } from './retry.ts';
+export { BulkheadFullError, HedgeLostError, isBulkheadFullError } from './policy-errors.ts';
+export { type Retry, type RetryEvents, type RetryMetrics, retry } from './retry.ts';
+export { type RetryBudget, type RetryBudgetMetrics, type RetryBudgetOptions, retryBudget } from './retry-budget.ts';
+export type { RetryOptions } from './retry-settings.ts';
 export { type Timeout, type TimeoutOptions, timeout } from './timeout.ts';

@@ -1,63 +1,77 @@
-import { type Backoff, delayAfter } from './backoff.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { delayAfter } from './backoff.ts';
 import { isRefusal } from './errors.ts';
+import { Listeners } from './events.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from './execution.ts';
-import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
+import { type Classifier, checkedOutcome, type Outcome } from './outcome.ts';
+import { pause } from './pause.ts';
 import { role } from './pipeline-order.ts';
+import { payIn } from './retry-budget.ts';
+import { retryHintMs } from './retry-hint.ts';
+import { type RetryOptions, type RetrySettings, retrySettings } from './retry-settings.ts';
+import { OpenStream } from './stream.ts';
+import { discard } from './unwanted-value.ts';
 
-/** When and how often a failed call is made again. */
-export interface RetryOptions {
-  /** Attempts in all, the first included. @defaultValue `3` */
-  readonly maxAttempts?: number;
-  /** Upper bound of the first wait, in ms. @defaultValue `200` */
-  readonly initialDelayMs?: number;
-  /** What each further bound is multiplied by. @defaultValue `2` */
-  readonly multiplier?: number;
-  /** The longest wait, in ms. A server that asks for longer ends the retrying at once. @defaultValue `30_000` */
-  readonly maxDelayMs?: number;
-  /** Share of each wait that chance decides, 0 to 1. @defaultValue `1` */
-  readonly jitter?: number;
-  /** Attempts and waits together, in ms; a wait that would pass it is not begun. No limit unless given. */
-  readonly maxElapsedMs?: number;
-  /** Whether an error is worth another attempt. @defaultValue every error but a refusal by a limit of our own */
-  readonly retryIf?: (error: unknown) => boolean;
-  /** Where time comes from. */
-  readonly clock?: Clock;
-  /** Where chance comes from: numbers from 0 up to 1. */
-  readonly random?: () => number;
+/** What a {@link Retry} tells its listeners. */
+export interface RetryEvents {
+  /** A further attempt will be made after a wait. */
+  retry: {
+    /** Which attempt will be made, 2 for the first retry. */
+    readonly attempt: number;
+    /** How long it waits for that, in ms. */
+    readonly delayMs: number;
+    /** What the attempt before threw; undefined where it returned a value that `classify` judged bad. */
+    readonly error: unknown;
+  };
+  /** A further attempt was worth making, but the budget is spent. */
+  'budget-exhausted': {
+    /** How many attempts were made. */
+    readonly attempt: number;
+    /** What the last one threw; undefined where it returned a value that `classify` judged bad. */
+    readonly error: unknown;
+  };
+  /** A listener, a rule of `classify` or `retryIf` threw. */
+  'listener-error': {
+    /** What it threw. */
+    readonly error: unknown;
+  };
 }
 
-const known = ['maxAttempts', 'initialDelayMs', 'multiplier', 'maxDelayMs', 'jitter', 'maxElapsedMs', 'retryIf', 'clock', 'random'];
+/** Numbers of a retry since it was made. */
+export interface RetryMetrics {
+  /** Calls, however often each was attempted. */
+  readonly calls: number;
+  /** Further attempts made. */
+  readonly retries: number;
+  /** Calls that ended badly because no attempt was left, the time was up or the server asked for too long a wait. */
+  readonly exhausted: number;
+  /** Calls that ended badly because the budget was spent. */
+  readonly budgetExhausted: number;
+}
 
 /**
  * Makes a failed call again after a wait, and at the end throws the last error as it was thrown.
  *
- * An error with a `retryAfterMs` is waited out for at least that long. Only for calls that may be made twice.
+ * A server's request to stay away is waited out in full: an error's `retryAfterMs` or the headers `retry-after-ms` and
+ * `Retry-After` that it carries; one for longer than `maxDelayMs`, or `x-should-retry: false`, ends the retrying. Only for
+ * calls that may be made twice.
  */
 export function retry(options: RetryOptions = {}): Retry {
-  onlyKnown('retry', options, known);
-  const { maxAttempts = 3, initialDelayMs = 200, multiplier = 2, maxDelayMs = 30_000, jitter = 1, maxElapsedMs } = options;
-  return new Retry({
-    maxAttempts: wholeNumber('maxAttempts', maxAttempts, 1, 1_000),
-    initialDelayMs: numberWithin('initialDelayMs', initialDelayMs, 0, longestTimerMs),
-    multiplier: numberWithin('multiplier', multiplier, 1, 1_000),
-    maxDelayMs: numberWithin('maxDelayMs', maxDelayMs, 0, longestTimerMs),
-    jitter: numberWithin('jitter', jitter, 0, 1),
-    maxElapsedMs: maxElapsedMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('maxElapsedMs', maxElapsedMs, 0, longestTimerMs),
-    retryIf: options.retryIf ?? ((error) => !isRefusal(error)),
-    clock: options.clock ?? systemClock,
-    random: options.random ?? Math.random,
-  });
+  return new Retry(retrySettings(options));
 }
 
 /** What {@link retry} makes. */
 export class Retry implements Policy {
   /** @internal */
   readonly [role] = 'retry';
-  readonly #settings: Required<RetryOptions> & Backoff;
+  readonly #settings: RetrySettings;
+  #calls = 0;
+  #retries = 0;
+  #exhausted = 0;
+  #budgetExhausted = 0;
+  #listeners: Listeners<RetryEvents> | undefined;
 
   /** @internal */
-  constructor(settings: Required<RetryOptions> & Backoff) {
+  constructor(settings: RetrySettings) {
     this.#settings = settings;
   }
 
@@ -67,48 +81,107 @@ export class Retry implements Policy {
     return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
   }
 
+  /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */
+  on<E extends keyof RetryEvents>(event: E, listener: (event: RetryEvents[E]) => void): () => void {
+    this.#listeners ??= new Listeners();
+    return this.#listeners.add(event, listener);
+  }
+
+  /** The numbers of the retry now. */
+  metrics(): RetryMetrics {
+    return { calls: this.#calls, retries: this.#retries, exhausted: this.#exhausted, budgetExhausted: this.#budgetExhausted };
+  }
+
   /** @internal */
   async [run]<T>(fn: Protected<T>, execution: Execution): Promise<T> {
-    const { clock, maxElapsedMs } = this.#settings;
+    const { clock, budget, maxElapsedMs } = this.#settings;
+    execution.throwIfAborted();
+    this.#calls += 1;
+    if (budget !== undefined) payIn(budget, execution);
     const startedAt = maxElapsedMs === Number.POSITIVE_INFINITY ? 0 : clock.now();
+    let delayMs: number | undefined;
     for (let attempt = 1; ; attempt += 1) {
-      execution.throwIfAborted(); // an abort may come between the end of a wait and this line
       try {
-        return await fn(execution);
+        const value = await fn(execution);
+        delayMs = this.#afterValue(value, attempt, startedAt, delayMs);
+        if (delayMs === undefined) return value;
       } catch (error) {
         execution.throwIfAborted();
-        const delayMs = this.#delayFor(attempt, error);
-        if (delayMs === undefined || clock.now() - startedAt + delayMs > maxElapsedMs) throw error;
-        await pause(delayMs, clock, execution);
+        delayMs = this.#afterError(error, attempt, startedAt, delayMs);
+        if (delayMs === undefined) throw error;
       }
+      await pause(delayMs, clock, execution);
+      execution.throwIfAborted(); // an abort may come between the end of the wait and this line
+      this.#retries += 1;
     }
   }
 
   /** The wait before the next attempt, or undefined where there is to be none. */
-  #delayFor(attempt: number, error: unknown): number | undefined {
-    const { maxAttempts, retryIf, maxDelayMs, random } = this.#settings;
-    if (attempt >= maxAttempts || !retryIf(error)) return undefined;
-    const hint = retryAfterOf(error);
-    if (hint > maxDelayMs) return undefined; // waiting less than the server asks for would be refused again
-    return Math.max(hint, delayAfter(attempt, this.#settings, random()));
+  #afterValue(value: unknown, attempt: number, startedAt: number, previousMs: number | undefined): number | undefined {
+    if (this.#settings.classify.value === undefined || value instanceof OpenStream) return undefined; // what a stream brings is not known yet
+    const hintMs = this.#hintOf(this.#judged('value', value), value);
+    const delayMs = hintMs === undefined ? undefined : this.#delayAfter(attempt, hintMs, startedAt, previousMs, undefined);
+    if (delayMs !== undefined) discard(value);
+    return delayMs;
   }
-}
 
-function retryAfterOf(error: unknown): number {
-  const hint = typeof error === 'object' && error !== null ? (error as { retryAfterMs?: unknown }).retryAfterMs : undefined;
-  return typeof hint === 'number' && hint > 0 ? hint : 0;
-}
+  #afterError(error: unknown, attempt: number, startedAt: number, previousMs: number | undefined): number | undefined {
+    const hintMs = this.#hintOfError(error);
+    return hintMs === undefined ? undefined : this.#delayAfter(attempt, hintMs, startedAt, previousMs, error);
+  }
 
-function pause(ms: number, clock: Clock, execution: Execution): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const cancel = (reason: unknown) => {
-      clock.clearTimeout(timer);
-      reject(reason);
-    };
-    const timer = clock.setTimeout(() => {
-      execution.offAbort(cancel);
-      resolve();
-    }, ms);
-    execution.onAbort(cancel);
-  });
+  /** For how long to stay away at least where an error is worth another attempt, undefined where it is not. */
+  #hintOfError(error: unknown): number | undefined {
+    const { classify, clock } = this.#settings;
+    if (!this.#maybeWorth(error)) return undefined;
+    return classify.error === undefined ? retryHintMs(error, clock) : this.#hintOf(this.#judged('error', error), error);
+  }
+
+  #maybeWorth(error: unknown): boolean {
+    const { retryIf } = this.#settings;
+    try {
+      return retryIf === undefined ? !isRefusal(error) : retryIf(error);
+    } catch (thrown) {
+      this.#listeners?.emit('listener-error', { error: thrown });
+      return false;
+    }
+  }
+
+  #hintOf(outcome: Outcome, result: unknown): number | undefined {
+    if (outcome === 'success' || outcome === 'ignore') return undefined;
+    return outcome === 'failure' ? retryHintMs(result, this.#settings.clock) : outcome.throttledMs;
+  }
+
+  #judged(rule: keyof Classifier, result: unknown): Outcome {
+    try {
+      return checkedOutcome(this.#settings.classify[rule]?.(result));
+    } catch (error) {
+      this.#listeners?.emit('listener-error', { error });
+      return 'failure';
+    }
+  }
+
+  /** The wait that is allowed before the next attempt, or undefined. Counts and tells. */
+  #delayAfter(attempt: number, hintMs: number, startedAt: number, previousMs: number | undefined, error: unknown): number | undefined {
+    const delayMs = this.#affordable(attempt, hintMs, startedAt, previousMs);
+    if (delayMs === undefined) {
+      this.#exhausted += 1;
+      return undefined;
+    }
+    if (this.#settings.budget?.tryWithdraw() === false) {
+      this.#budgetExhausted += 1;
+      this.#listeners?.emit('budget-exhausted', { attempt, error });
+      return undefined;
+    }
+    this.#listeners?.emit('retry', { attempt: attempt + 1, delayMs, error });
+    return delayMs;
+  }
+
+  #affordable(attempt: number, hintMs: number, startedAt: number, previousMs: number | undefined): number | undefined {
+    const { maxAttempts, maxElapsedMs, maxDelayMs, random, clock } = this.#settings;
+    if (attempt >= maxAttempts || hintMs > maxDelayMs) return undefined; // waiting less than the server asks for would be refused again
+    const delayMs = Math.max(hintMs, delayAfter(attempt, this.#settings, random(), previousMs));
+    const late = maxElapsedMs !== Number.POSITIVE_INFINITY && clock.now() - startedAt + delayMs > maxElapsedMs;
+    return late ? undefined : delayMs;
+  }
 }

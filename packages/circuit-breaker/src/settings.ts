@@ -138,7 +138,7 @@ function minimumCalls({ minimumNumberOfCalls }: CircuitBreakerOptions, window: S
   return window?.type === 'count' ? Math.min(10, countSize(window)) : 10;
 }
 
-/** Refuses a classifier whose rules are no functions. */
+/** Returns `classify` if it is a classifier. */
 export function checkedClassifier(classify: Classifier): Classifier {
   if (typeof classify !== 'object' || classify === null) throw new RangeError(`classify must be an object, not ${typeof classify}`);
   onlyKnown('classify', classify, ['error', 'value']);

@@ -38,6 +38,11 @@ export async function opened<T>(fn: ProtectedStream<T>, execution: Execution): P
   return new SourceStream(iterator, await iterator.next());
 }
 
+/** What a policy answers with in place of a stream is a plain one; returns it as one whose first item is there. */
+export async function openedOf<T>(stream: OpenStream<T> | AsyncIterable<T>, execution: Execution): Promise<OpenStream<T>> {
+  return stream instanceof OpenStream ? stream : opened(() => stream, execution);
+}
+
 class SourceStream<T> extends OpenStream<T> {
   readonly first: IteratorResult<T, unknown>;
   readonly #iterator: AsyncIterator<T, unknown>;

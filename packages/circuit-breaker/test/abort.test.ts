@@ -1,8 +1,10 @@
 import { getEventListeners } from 'node:events';
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
+import { chaosLatency } from '../src/chaos.ts';
+import { Execution, run } from '../src/execution.ts';
 import { CircuitBreaker, TimeoutError } from '../src/index.ts';
-import { type Policy, pipeline, retry, timeout } from '../src/policies.ts';
+import { bulkhead, fallback, hedge, type Policy, pipeline, retry, retryBudget, timeout } from '../src/policies.ts';
 import { deferred, outcomeOf } from './calls.ts';
 
 const clock = new ManualClock();
@@ -12,8 +14,26 @@ const runners: Array<[string, () => Policy]> = [
   ['a retry', () => retry({ clock })],
   ['a timeout', () => timeout({ totalMs: 1_000, clock })],
   ['a pipeline', () => pipeline(retry({ clock }), new CircuitBreaker({ clock }), timeout({ totalMs: 1_000, clock }))],
+  ['a bulkhead', () => bulkhead({ maxConcurrent: 2, maxQueue: 8, clock })],
+  ['a fallback', () => fallback({ to: () => 'substitute' })],
+  ['a hedge', () => hedge({ delayMs: 100, clock })],
+  ['chaos that strikes nobody', () => chaosLatency({ injectionRate: 0, latencyMs: 10, clock })],
+  ['a pipeline of all', () => everything()],
   ['an empty pipeline', () => pipeline()],
 ];
+
+function everything(): Policy {
+  const budget = retryBudget({ clock });
+  return pipeline(
+    fallback({ to: () => 'substitute' }),
+    retry({ clock, budget }),
+    new CircuitBreaker({ clock }),
+    bulkhead({ maxConcurrent: 2, maxQueue: 8, maxWaitMs: 10, clock }),
+    hedge({ delayMs: 100, budget, clock }),
+    timeout({ totalMs: 1_000, clock }),
+    chaosLatency({ injectionRate: 0, latencyMs: 10, clock }),
+  );
+}
 
 describe.each(runners)('an abort of %s', (_, make) => {
   it('rejects at once with the reason of the caller, also when the function ignores it', async () => {
@@ -37,6 +57,7 @@ describe.each(runners)('an abort of %s', (_, make) => {
       },
       { signal: caller.signal },
     );
+    await new Promise(setImmediate); // a bulkhead begins a call a few microtasks later
     caller.abort(reason);
     await outcomeOf(call);
     expect(seen).toBe(reason);
@@ -75,6 +96,49 @@ describe.each(runners)('an abort of %s', (_, make) => {
     expect(await Promise.all(calls)).toEqual(ends.map((_, i) => i));
     expect(getEventListeners(caller.signal, 'abort')).toHaveLength(0);
     expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('an execution that goes on', () => {
+  /** Counts what waits for its abort. */
+  class Watched extends Execution {
+    readonly hooks = new Set<unknown>();
+
+    override onAbort(hook: (reason: unknown) => void): void {
+      this.hooks.add(hook);
+      super.onAbort(hook);
+    }
+
+    override offAbort(hook: (reason: unknown) => void): void {
+      this.hooks.delete(hook);
+      super.offAbort(hook);
+    }
+  }
+
+  const down = new Error('down');
+  const failing = () => Promise.reject(down);
+
+  it.each<[string, (execution: Execution) => Promise<unknown>]>([
+    ['the waits of a retry', (execution) => retry({ clock })[run](failing, execution)],
+    ['a hedge that failed', (execution) => hedge({ delayMs: 100, clock })[run](failing, execution)],
+    ['a latency', (execution) => chaosLatency({ injectionRate: 1, latencyMs: 10, clock })[run](failing, execution)],
+    [
+      'a wait for a place',
+      async (execution) => {
+        const places = bulkhead({ maxConcurrent: 1, maxQueue: 1 });
+        const release = await places.acquire(new Execution());
+        const waiting = places[run](failing, execution);
+        await null;
+        release();
+        return waiting;
+      },
+    ],
+  ])('keeps nothing of %s', async (_, start) => {
+    const execution = new Watched();
+    const call = outcomeOf(start(execution));
+    await clock.advanceAsync(10_000);
+    expect(await call).toBe(down);
+    expect(execution.hooks.size).toBe(0);
   });
 });
 

@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest';
+import { type ChaosFaultOptions, chaosBehavior, chaosFault, chaosLatency, chaosOutcome } from '../src/chaos.ts';
 import { CircuitBreaker, type CircuitBreakerOptions } from '../src/index.ts';
-import { type RetryOptions, retry, type TimeoutOptions, timeout } from '../src/policies.ts';
+import {
+  type BulkheadOptions,
+  bulkhead,
+  fallback,
+  hedge,
+  type RetryOptions,
+  retry,
+  retryBudget,
+  type TimeoutOptions,
+  timeout,
+} from '../src/policies.ts';
 
 type Make = (value: unknown) => unknown;
 
@@ -18,6 +29,18 @@ const withRetry =
   (option: string): Make =>
   (value) =>
     retry({ [option]: value } as RetryOptions);
+const withBulkhead =
+  (option: string): Make =>
+  (value) =>
+    bulkhead({ maxConcurrent: 1, maxQueue: 1, [option]: value } as BulkheadOptions);
+const withQuantile =
+  (option: string): Make =>
+  (value) =>
+    hedge({ delayMs: { quantile: 0.95, initialDelayMs: 1, [option]: value } });
+const withChaos =
+  (option: string): Make =>
+  (value) =>
+    chaosFault({ injectionRate: 1, fault: () => 1, [option]: value } as ChaosFaultOptions);
 const count = { slidingWindow: { type: 'count', size: 1_000 } };
 
 const nonsense = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, '1', null, true, 1n, [1], {}, new Date(1)];
@@ -59,6 +82,21 @@ const numeric: Array<[option: string, make: Make, good: number[], bad: number[]]
   ['maxDelayMs', withRetry('maxDelayMs'), [0, 0.5, longest], [-1, longest + 1]],
   ['jitter', withRetry('jitter'), [0, 0.5, 1], [-0.1, 1.1, 50]],
   ['maxElapsedMs', withRetry('maxElapsedMs'), [0, 0.5, longest], [-1, longest + 1]],
+  ['ratio', (ratio) => retryBudget({ ratio } as object), [0, 0.5, 1], [-0.1, 1.1, 20]],
+  ['minPerSecond', (minPerSecond) => retryBudget({ minPerSecond } as object), [0, 0.5, 1_000_000], [-1, 1_000_001]],
+  ['ttlMs', (ttlMs) => retryBudget({ ttlMs } as object), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
+  ['maxConcurrent', withBulkhead('maxConcurrent'), [1, 1_000_000], [-1, 0, 1.5, 1_000_001]],
+  ['maxQueue', withBulkhead('maxQueue'), [0, 1_000_000], [-1, 1.5, 1_000_001]],
+  ['maxWaitMs', withBulkhead('maxWaitMs'), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
+  ['maxHedges', (maxHedges) => hedge({ delayMs: 1, maxHedges } as never), [1, 100], [-1, 0, 1.5, 101]],
+  ['delayMs', (delayMs) => hedge({ delayMs } as never), [0, 0.5, longest], [-1, longest + 1]],
+  ['delayMs.quantile', withQuantile('quantile'), [1e-9, 0.95, 1], [-0.5, 0, 1.01, 95]],
+  ['delayMs.initialDelayMs', withQuantile('initialDelayMs'), [0, 0.5, longest], [-1, longest + 1]],
+  ['delayMs.minSamples', withQuantile('minSamples'), [1, 1_000], [-1, 0, 1.5, 1_001]],
+  ['injectionRate', withChaos('injectionRate'), [0, 0.5, 1], [-0.1, 1.1, 50]],
+  ['seed', withChaos('seed'), [0, 1, 4_294_967_295], [-1, 0.5, 4_294_967_296]],
+  ['latencyMs', (latencyMs) => chaosLatency({ injectionRate: 1, latencyMs } as never), [0, 0.5, longest], [-1, longest + 1]],
+  ['latencyMs', (max) => chaosLatency({ injectionRate: 1, latencyMs: [5, max] } as never), [5, 5.5, longest], [-1, 0, 4, longest + 1]],
   ['firstItemMs', (firstItemMs) => timeout({ firstItemMs } as TimeoutOptions), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
   ['idleMs', (idleMs) => timeout({ idleMs } as TimeoutOptions), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
   ['totalMs', (totalMs) => timeout({ totalMs } as TimeoutOptions), [1, 1.5, longest], [-1, 0, 0.5, longest + 1]],
@@ -130,6 +168,29 @@ describe('what is not known is refused', () => {
     ['a classifier that is a function', () => breakerOf({ classify: () => 'ignore' }), 'classify'],
     ['a rule that is no function', () => breakerOf({ classify: { error: 'ignore' } }), 'classify.error'],
     ['an option of a retry', () => retry({ attempts: 3 } as RetryOptions), "'attempts'"],
+    ['an option of a budget', () => retryBudget({ percent: 20 } as object), "'percent'"],
+    ['an option of a bulkhead', () => bulkhead({ maxConcurrent: 1, limit: 1 } as BulkheadOptions), "'limit'"],
+    ['a wait without a queue', () => bulkhead({ maxConcurrent: 1, maxWaitMs: 1 }), 'maxWaitMs needs a maxQueue'],
+    ['an option of a fallback', () => fallback({ to: () => 1, value: 1 } as never), "'value'"],
+    ['a substitute that is no function', () => fallback({ to: 1 } as never), 'to must be a function, not number'],
+    ['a rule of a fallback that is none', () => fallback({ to: () => 1, fallbackIf: 1 } as never), 'fallbackIf must be a function'],
+    ['an option of a hedge', () => hedge({ delayMs: 1, attempts: 1 } as never), "'attempts'"],
+    ['an option of a delay', () => hedge({ delayMs: { quantile: 0.5, initialDelayMs: 1, p: 1 } as never }), "'p'"],
+    ['a delay without a beginning', () => hedge({ delayMs: { quantile: 0.5 } as never }), 'delayMs.initialDelayMs'],
+    ['a budget that is none', () => hedge({ delayMs: 1, budget: 5 as never }), 'made by retryBudget()'],
+    ['an option of a fault', () => chaosFault({ injectionRate: 1, fault: () => 1, error: 1 } as never), "'error'"],
+    ['an option of a latency', () => chaosLatency({ injectionRate: 1, latencyMs: 1, ms: 1 } as never), "'ms'"],
+    ['an option of an outcome', () => chaosOutcome({ injectionRate: 1, outcome: () => 1, value: 1 } as never), "'value'"],
+    ['an option of a behavior', () => chaosBehavior({ injectionRate: 1, behavior: () => 1, fn: 1 } as never), "'fn'"],
+    ['a fault that is no function', () => chaosFault({ injectionRate: 1, fault: new Error('x') } as never), 'fault must be a function'],
+    ['an outcome that is no function', () => chaosOutcome({ injectionRate: 1, outcome: 1 } as never), 'outcome must be a function'],
+    ['a behavior that is no function', () => chaosBehavior({ injectionRate: 1 } as never), 'behavior must be a function, not undefined'],
+    ['a switch that is no function', () => chaosFault({ injectionRate: 1, fault: () => 1, enabled: true } as never), 'enabled must be'],
+    [
+      'three bounds',
+      () => chaosLatency({ injectionRate: 1, latencyMs: [1, 2, 3] } as never),
+      'latencyMs must be a number from 0 to 2147483647, not 1,2,3',
+    ],
     ['an option of a timeout', () => timeout({ totalMs: 1, ideMs: 1 } as TimeoutOptions), "'ideMs'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(RangeError);
@@ -149,6 +210,9 @@ describe('the object of the caller', () => {
     await breaker.execute(() => 1);
     breaker.transitionTo('open');
     retry(frozen({ maxAttempts: 2 }));
+    bulkhead(frozen({ maxConcurrent: 2 }));
+    hedge(frozen({ delayMs: { quantile: 0.5, initialDelayMs: 2 } }));
+    chaosLatency(frozen({ injectionRate: 1, latencyMs: [1, 2] }));
     timeout(frozen({ totalMs: 2 }));
     const mutable = { slidingWindow: { type: 'consecutive' as const, failures: 2 } };
     const other = new CircuitBreaker(mutable);

@@ -1,7 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
 import { CircuitBreaker, isCircuitOpenError, isTimeoutError } from '../src/index.ts';
-import { pipeline, retry, timeout } from '../src/policies.ts';
+import { fallback, pipeline, retry, timeout } from '../src/policies.ts';
 import { admitted, deferred, fail, openedBreaker, outcomeOf, succeed } from './calls.ts';
 
 const down = new Error('down');
@@ -208,6 +208,13 @@ describe('P15: a listener that is removed', () => {
     removeFirst();
     succeed(breaker);
     expect([first.mock.calls.length, second.mock.calls.length]).toEqual([0, 1]);
+  });
+});
+
+describe('P16: the substitute of a fallback', () => {
+  it('is what the call returns (mollitia rejects with it)', async () => {
+    const call = fallback({ to: () => 'substitute' }).execute(() => Promise.reject(down));
+    await expect(call).resolves.toBe('substitute');
   });
 });
 
