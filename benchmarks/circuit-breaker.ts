@@ -1,4 +1,5 @@
 import { CircuitBreaker } from '@tidegate/circuit-breaker';
+import { llmTraffic } from '@tidegate/circuit-breaker/classifiers';
 import { pipeline, retry, timeout } from '@tidegate/circuit-breaker/policies';
 import * as cockatiel from 'cockatiel';
 import Opossum from 'opossum';
@@ -18,6 +19,7 @@ const slowCalls = new CircuitBreaker({
   slowCallRateThreshold: 0.5,
   slowCallDurationThresholdMs: 1_000,
 });
+const llm = new CircuitBreaker(llmTraffic());
 const leanOptions = { timeout: false, rollingPercentilesEnabled: false, enableSnapshots: false } as const;
 const opossum = new Opossum(action);
 const leanOpossum = new Opossum(action, leanOptions);
@@ -91,6 +93,15 @@ const closed: Contender[] = [
     run: async (calls) => {
       let sum = 0;
       for (let i = 0; i < calls; i += 1) sum += await slowCalls.execute(action);
+      return sum;
+    },
+  },
+  {
+    name: 'tidegate, execute, llmTraffic()',
+    kind: 'ours',
+    run: async (calls) => {
+      let sum = 0;
+      for (let i = 0; i < calls; i += 1) sum += await llm.execute(action);
       return sum;
     },
   },
@@ -262,6 +273,139 @@ const policies: Contender[] = [
   },
 ];
 
+const large = 50_000;
+const few = 1_000;
+const failing = () => Promise.reject(refusal);
+
+/** Breakers whose window holds so many calls, of which so few have failed that many more may. */
+async function filled(calls: number) {
+  const window = { slidingWindow: { type: 'count', size: calls }, failureRateThreshold: 1 } as const;
+  const tidegateOne = new CircuitBreaker(window);
+  const cockatielOne = cockatielOf(new cockatiel.CountBreaker({ threshold: 0.999_999, size: calls }));
+  const opossumOne = new Opossum((fails: boolean) => (fails ? failing() : action()), {
+    timeout: false,
+    rollingCountTimeout: 3_600_000,
+    rollingCountBuckets: 1,
+    errorThresholdPercentage: 101,
+  });
+  for (let call = 0; call < calls; call += 1) {
+    await tidegateOne.execute(action);
+    await cockatielOne.execute(action);
+    await opossumOne.fire(false);
+  }
+  return { tidegateOne, cockatielOne, opossumOne };
+}
+
+const [small, big] = [await filled(few), await filled(large)];
+
+const failures: Contender[] = [
+  {
+    name: 'bare calls',
+    kind: 'limit',
+    run: async (calls) => {
+      let failed = 0;
+      for (let i = 0; i < calls; i += 1) {
+        try {
+          await failing();
+        } catch {
+          failed += await action();
+        }
+      }
+      return failed;
+    },
+  },
+  {
+    name: 'tidegate, 1 000 calls in the window',
+    kind: 'ours',
+    run: async (calls) => {
+      let failed = 0;
+      for (let i = 0; i < calls; i += 1) {
+        try {
+          await small.tidegateOne.execute(failing);
+        } catch {
+          failed += await small.tidegateOne.execute(action);
+        }
+      }
+      return failed;
+    },
+  },
+  {
+    name: 'tidegate, 50 000 calls in the window',
+    kind: 'ours',
+    run: async (calls) => {
+      let failed = 0;
+      for (let i = 0; i < calls; i += 1) {
+        try {
+          await big.tidegateOne.execute(failing);
+        } catch {
+          failed += await big.tidegateOne.execute(action);
+        }
+      }
+      return failed;
+    },
+  },
+  {
+    name: 'cockatiel, 1 000 calls in the window',
+    kind: 'rival',
+    run: async (calls) => {
+      let failed = 0;
+      for (let i = 0; i < calls; i += 1) {
+        try {
+          await small.cockatielOne.execute(failing);
+        } catch {
+          failed += await small.cockatielOne.execute(action);
+        }
+      }
+      return failed;
+    },
+  },
+  {
+    name: 'cockatiel, 50 000 calls in the window',
+    kind: 'rival',
+    run: async (calls) => {
+      let failed = 0;
+      for (let i = 0; i < calls; i += 1) {
+        try {
+          await big.cockatielOne.execute(failing);
+        } catch {
+          failed += await big.cockatielOne.execute(action);
+        }
+      }
+      return failed;
+    },
+  },
+  {
+    name: 'opossum, 1 000 calls in the window',
+    kind: 'rival',
+    run: async (calls) => {
+      let failed = 0;
+      for (let i = 0; i < calls; i += 1) {
+        try {
+          await small.opossumOne.fire(true);
+        } catch {
+          failed += await small.opossumOne.fire(false);
+        }
+      }
+      return failed;
+    },
+  },
+  {
+    name: 'opossum, 50 000 calls in the window',
+    kind: 'rival',
+    run: async (calls) => {
+      let failed = 0;
+      for (let i = 0; i < calls; i += 1) {
+        try {
+          await big.opossumOne.fire(true);
+        } catch {
+          failed += await big.opossumOne.fire(false);
+        }
+      }
+      return failed;
+    },
+  },
+];
+
 await publish([
   {
     title: 'A call while the circuit is closed',
@@ -272,6 +416,10 @@ await publish([
     targets: [
       { row: 'tidegate, permit API', versus: 'bare await', atMost: 1.1 },
       { row: 'tidegate, execute', versus: 'empty async wrapper', atMost: 1.1 },
+      { row: 'tidegate, execute, slow calls of the last 20', versus: 'empty async wrapper', atMost: 2.4 },
+      { row: 'tidegate, execute, slow calls of the last 20', versus: 'cockatiel, calls of 10 s', atMost: 1 },
+      { row: 'tidegate, execute, llmTraffic()', versus: 'empty async wrapper', atMost: 2.4 },
+      { row: 'tidegate, execute, llmTraffic()', versus: 'cockatiel, calls of 10 s', atMost: 1 },
     ],
   },
   {
@@ -280,6 +428,15 @@ await publish([
     unit: 'ns',
     baseline: 'bare Promise.reject',
     rows: await interleave(open),
+    targets: [{ row: 'tidegate, execute', versus: 'bare Promise.reject', atMost: 0.7 }],
+  },
+  {
+    title: 'A call that fails and one that succeeds, while the circuit stays closed',
+    what: 'One awaited call that rejects, caught, and one that does not, so that no circuit opens. The windows are full from the start; what opossum counts within its rolling time grows by each call that is measured.',
+    unit: 'ns',
+    baseline: 'bare calls',
+    rows: await interleave(failures),
+    targets: [{ row: 'tidegate, 50 000 calls in the window', versus: 'tidegate, 1 000 calls in the window', atMost: 1.1 }],
   },
   {
     title: 'Retry, circuit breaker and time limit around one call',
@@ -287,8 +444,11 @@ await publish([
     unit: 'ns',
     baseline: 'bare await',
     rows: await interleave(policies),
+    targets: [{ row: 'tidegate, pipeline', figure: 'median', atMost: 1_000 }],
   },
 ]);
 opossum.shutdown();
 leanOpossum.shutdown();
 openOpossum.shutdown();
+small.opossumOne.shutdown();
+big.opossumOne.shutdown();

@@ -1,16 +1,19 @@
 /** The part of opossum that is measured. It publishes no types. */
 declare module 'opossum' {
-  export default class CircuitBreaker<T> {
+  export default class CircuitBreaker<T, A extends unknown[]> {
     constructor(
-      action: () => Promise<T>,
+      action: (...args: A) => Promise<T>,
       options?: {
         timeout?: number | false;
         rollingPercentilesEnabled?: boolean;
         enableSnapshots?: boolean;
+        rollingCountTimeout?: number;
+        rollingCountBuckets?: number;
+        errorThresholdPercentage?: number;
         resetTimeout?: number;
       },
     );
-    fire(): Promise<T>;
+    fire(...args: A): Promise<T>;
     open(): void;
     shutdown(): void;
   }
