@@ -51,8 +51,8 @@ const settled = Promise.resolve();
 export class CircuitBreaker implements Policy {
   /** @internal */
   readonly [role] = 'circuit-breaker';
-  readonly #settings: Settings;
-  readonly #timed: boolean;
+  #settings: Settings;
+  #timed: boolean;
   readonly #circuit: Circuit;
   #rejected = 0;
   #late = 0;
@@ -153,6 +153,18 @@ export class CircuitBreaker implements Policy {
    */
   transitionTo(state: CircuitState): void {
     this.#circuit.transitionTo(state);
+  }
+
+  /**
+   * Takes other options. State, totals and, where its type stays the same, the window are kept; the name and an opening under
+   * way stay as they were.
+   *
+   * @throws RangeError for options that are wrong; nothing has changed then.
+   */
+  reconfigure(options: CircuitBreakerOptions): void {
+    this.#settings = { ...breakerSettings({ ...options, name: this.name }) };
+    this.#timed = this.#settings.slowMs !== Number.POSITIVE_INFINITY;
+    this.#circuit.reconfigure(this.#settings);
   }
 
   /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */

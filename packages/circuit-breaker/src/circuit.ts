@@ -25,8 +25,8 @@ const states: ReadonlySet<CircuitState> = new Set(['closed', 'open', 'half-open'
  * state admitted is recognised as late (after sony/gobreaker).
  */
 export class Circuit {
-  readonly #settings: Settings;
-  readonly #probes: Probes;
+  #settings: Settings;
+  #probes: Probes;
   readonly #observer: CircuitObserver;
   #openUntil = 0;
   #told: OpenReason | 'throttled' | undefined;
@@ -40,6 +40,19 @@ export class Circuit {
     this.#settings = settings;
     this.#probes = new Probes(settings.probes);
     this.#observer = observer;
+  }
+
+  /** Goes on with other settings. */
+  reconfigure(settings: Settings): void {
+    this.settle();
+    const { failures, calls } = this.counts();
+    if (settings.window.constructor === this.#settings.window.constructor) {
+      const now = settings.clock.now();
+      for (let i = 0; i < calls - failures; i += 1) settings.window.record(false, false, now);
+      for (let i = 0; i < failures; i += 1) settings.window.record(true, false, now);
+    }
+    if (this.state !== 'half-open') this.#probes = new Probes(settings.probes);
+    this.#settings = settings;
   }
 
   /** Brings the state up to the present: an elapsed wait, an expired probe. */
