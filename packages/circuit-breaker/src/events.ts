@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import type { CircuitState } from './circuit-state.ts';
+import type { Outcome } from './outcome.ts';
 import type { OpenReason } from './sliding-window.ts';
 
 /** Why a circuit changed its state. */
@@ -29,22 +30,26 @@ export interface CircuitBreakerEvents {
   success: {
     /** Name of the breaker. */
     readonly name: string;
-    /** How long the call took; 0 unless slow calls are measured. */
+    /** How long the call took, in ms; 0 for one that began while nobody listened and slow calls did not count. */
     readonly durationMs: number;
   };
   /** A call counted as a failure. */
   failure: {
     /** Name of the breaker. */
     readonly name: string;
-    /** How long the call took; 0 unless slow calls are measured. */
+    /** How long the call took, in ms; 0 for one that began while nobody listened and slow calls did not count. */
     readonly durationMs: number;
     /** What was thrown, or handed to the permit API. */
     readonly error: unknown;
+    /** For how long the server asked to be left alone, where it did. */
+    readonly throttledMs?: number;
   };
   /** A call counted as nothing: its permit was given back. */
   ignored: {
     /** Name of the breaker. */
     readonly name: string;
+    /** As for `success`. */
+    readonly durationMs: number;
     /** What was thrown, or handed to the permit API. */
     readonly error: unknown;
   };
@@ -61,6 +66,10 @@ export interface CircuitBreakerEvents {
   late: {
     /** Name of the breaker. */
     readonly name: string;
+    /** What it would have counted as. */
+    readonly outcome: Outcome;
+    /** As for `success`. */
+    readonly durationMs: number;
   };
   /** A threshold was reached in state `metrics-only`: the circuit would have opened. Told again only after a quiet call. */
   'threshold-reached': {

@@ -17,14 +17,14 @@ export type ParsedText =
   | { readonly tree: Node; readonly mistakes?: never }
   | { readonly tree?: never; readonly mistakes: readonly Mistake[] };
 
-/** Reads JSON with comments and trailing commas; never throws. */
-export function parseText(text: string): ParsedText {
+/** Reads JSON with comments and trailing commas, or `plain` JSON; never throws. */
+export function parseText(text: string, plain = false): ParsedText {
   const tooDeep = firstTooDeep(text);
   if (tooDeep !== undefined) {
     return { mistakes: [{ offset: tooDeep, message: `nested deeper than ${deepestNesting} levels`, rule: 'depth' }] };
   }
   const errors: ParseError[] = [];
-  const tree = parseTree(text, errors, { allowTrailingComma: true });
+  const tree = parseTree(text, errors, { allowTrailingComma: !plain, disallowComments: plain });
   if (tree !== undefined && errors.length === 0) return { tree };
   if (tree === undefined && errors.every(({ error }) => printParseErrorCode(error) === 'ValueExpected')) {
     return { mistakes: [{ offset: 0, message: 'the file is empty; expected a JSON object' }] };
