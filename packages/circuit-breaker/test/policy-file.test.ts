@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CircuitBreaker, isTimeoutError } from '../src/index.ts';
 import { pipeline, timeout } from '../src/policies.ts';
 import { PolicyFile, type PolicyFileOptions } from '../src/policy-file.ts';
+import { FilePoll } from '../src/policy-file-poll.ts';
 import { admitted, deferred, fail, outcomeOf } from './calls.ts';
 
 let folder: TempDir;
@@ -168,6 +169,40 @@ describe('when the file changes', () => {
     expect(policies.breaker('a').metrics()).toMatchObject({ calls: 2, late: 0 }); // two failures since the success in between
   });
 
+  test('a retry by itself follows too', async () => {
+    const { policies } = followed(policy({ retry: { maxAttempts: 1 } }), { watch: false });
+    const held = policies.retry('a');
+    writeFileSync(path, policy({ retry: { maxAttempts: 2, initialDelayMs: 5, jitter: 0 } }));
+    await policies.reload();
+    let attempts = 0;
+    const call = outcomeOf(
+      held.execute(() => {
+        attempts += 1;
+        throw new Error('down');
+      }),
+    );
+    await clock.advanceAsync(5);
+    await call;
+    expect([policies.retry('a'), attempts]).toEqual([held, 2]);
+  });
+
+  test('what was read later wins, however many reload at once', async () => {
+    const { policies } = followed(breaker(1), { watch: false });
+    const reloads: Promise<unknown>[] = [];
+    for (let failures = 100; failures >= 2; failures -= 1) {
+      writeFileSync(`${path}.new`, breaker(failures));
+      renameSync(`${path}.new`, path);
+      reloads.push(policies.reload());
+      if (failures % 3 === 0) await setImmediate();
+    }
+    await Promise.all(reloads);
+    const held = policies.breaker('a');
+    fail(held);
+    expect(held.state).toBe('closed');
+    fail(held);
+    expect(held.state).toBe('open');
+  });
+
   test('a part that comes is in the pipeline, one that goes is not, and who holds it keeps it', async () => {
     const { policies } = followed(policy({}), { watch: false });
     const call = policies.pipeline('a');
@@ -273,6 +308,21 @@ describe('a change is seen', () => {
     policies.breaker('a').release(admitted(policies.breaker('a')));
     return policies.breaker('a');
   };
+});
+
+test('what has changed is read once more, since two writes within one tick of the file system look like one', async () => {
+  writeFileSync(path, 'first');
+  let reads = 0;
+  const poll = new FilePoll(path, clock, 1_000, async () => {
+    reads += 1;
+  });
+  await severalLooks();
+  expect(reads).toBe(2);
+  writeFileSync(path, 'second');
+  await severalLooks();
+  expect(reads).toBe(4);
+  poll.close();
+  expect(clock.pendingTimers).toBe(0);
 });
 
 describe('what is refused changes nothing, is told once, and is tried again', () => {

@@ -103,6 +103,8 @@ describe('a replay', () => {
       '170 half-open > closed: probes-succeeded',
       '175 closed > open: consecutive-failures',
     ]);
+    expect(replayed(calls, one)).toMatchObject({ unknownRejected: 1, unknownAdmitted: 0 }); // the probe was out by then
+    expect(replayed([call(0, 9, 'success'), call(0, 0, 'failure')], one)).toMatchObject({ admitted: 1, rejected: 1 });
     const noDurations = [call(0, 0, 'failure'), call(0, 0, 'success'), call(0, 0, 'failure'), call(0, 0, 'failure'), call(0, 0, 'success')];
     expect(replayed(noDurations, twoInARow)).toMatchObject({ admitted: 4, rejected: 1, opened: 1, openMs: 0 });
   });
