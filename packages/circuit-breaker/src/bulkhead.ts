@@ -50,7 +50,8 @@ export function bulkhead(options: BulkheadOptions): Bulkhead {
   });
 }
 
-const mostCalls = 1_000_000;
+/** The most calls that may run, or wait. */
+export const mostCalls = 1_000_000;
 
 /** What {@link bulkhead} makes. */
 export class Bulkhead implements Policy {

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import type { CircuitState } from './circuit-state.ts';
+import type { Outcome } from './outcome.ts';
 import type { OpenReason } from './sliding-window.ts';
 
 /** Why a circuit changed its state. */
@@ -75,6 +76,10 @@ export interface CircuitBreakerEvents {
   late: {
     /** Name of the breaker. */
     readonly name: string;
+    /** What it would have counted as. */
+    readonly outcome: Outcome;
+    /** As for `success`. */
+    readonly durationMs: number;
   };
   /** A threshold was reached in state `metrics-only`: the circuit would have opened. Told again only after a quiet call. */
   'threshold-reached': {

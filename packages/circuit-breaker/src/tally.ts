@@ -82,7 +82,7 @@ export class Tally implements CircuitObserver {
     const listeners = this.#listeners;
     if (listeners === undefined) return;
     const name = this.#name;
-    if (!counted) listeners.emit('late', { name });
+    if (!counted) listeners.emit('late', { name, outcome, durationMs });
     else if (outcome === 'success') listeners.emit('success', { name, durationMs });
     else if (outcome === 'ignore') listeners.emit('ignored', { name, durationMs, error });
     else listeners.emit('failure', { name, durationMs, error, ...(typeof outcome === 'object' ? outcome : {}) });
