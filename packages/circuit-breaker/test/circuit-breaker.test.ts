@@ -217,7 +217,7 @@ describe('what can be seen', () => {
       ['state-change', { name, from: 'closed', to: 'open', reason: 'consecutive-failures' }],
       ['failure', { name, durationMs: 12, error }],
       ['rejected', { name, state: 'open', retryAfterMs: 60_000 }],
-      ['late', { name }],
+      ['late', { name, outcome: 'success', durationMs: 0 }],
       ['state-change', { name, from: 'open', to: 'half-open', reason: 'wait-elapsed' }],
       ['ignored', { name, durationMs: 0, error: undefined }],
       ['state-change', { name, from: 'half-open', to: 'closed', reason: 'probes-succeeded' }],
