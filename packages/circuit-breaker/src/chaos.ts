@@ -1,10 +1,10 @@
-import { Chaos, type ChaosOptions, chaosOptions, functionOf } from './chaos-injection.ts';
+import { Chaos, type ChaosOptions, chaosOptions, functionOf } from './chaos/chaos-injection.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { ExecutionContext } from './execution.ts';
 import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
-import { pause } from './pause.ts';
+import { pause } from './policies/pause.ts';
 
-export type { Chaos, ChaosKind, ChaosMetrics, ChaosOptions } from './chaos-injection.ts';
+export type { Chaos, ChaosKind, ChaosMetrics, ChaosOptions } from './chaos/chaos-injection.ts';
 
 /** Which calls fail, and how. */
 export interface ChaosFaultOptions extends ChaosOptions {

@@ -1,5 +1,5 @@
 import type { CircuitState } from './circuit-state.ts';
-import type { WindowSnapshot } from './sliding-window.ts';
+import type { WindowSnapshot } from './windows/sliding-window.ts';
 
 /** What a circuit can go on with later: durations instead of instants. */
 export interface CircuitRecord {

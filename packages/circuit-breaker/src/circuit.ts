@@ -7,7 +7,7 @@ import { InFlight } from './in-flight.ts';
 import type { Outcome } from './outcome.ts';
 import { Probes } from './probes.ts';
 import type { Settings } from './settings.ts';
-import { type OpenReason, type SlidingWindow, slidingWindow, type WindowCounts } from './sliding-window.ts';
+import { type OpenReason, type SlidingWindow, slidingWindow, type WindowCounts } from './windows/sliding-window.ts';
 
 /** Leave to make one call. Opaque; give each back exactly once. */
 export type Permit = number;

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { CircuitState } from './circuit-state.ts';
 import type { Outcome } from './outcome.ts';
-import type { OpenReason } from './sliding-window.ts';
+import type { OpenReason } from './windows/sliding-window.ts';
 
 /** Why a circuit changed its state. */
 export type TransitionReason =

@@ -1,11 +1,11 @@
+import { httpClassifier } from './classifiers/http-classifier.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { httpClassifier } from './http-classifier.ts';
+import { type PermitBreaker, PermitHold } from './fetch/permit-hold.ts';
+import { watchBody } from './fetch/watched-body.ts';
 import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
 import type { Classifier, Outcome } from './outcome.ts';
-import { type PermitBreaker, PermitHold } from './permit-hold.ts';
-import { watchBody } from './watched-body.ts';
 
-export type { PermitBreaker } from './permit-hold.ts';
+export type { PermitBreaker } from './fetch/permit-hold.ts';
 
 /** What {@link breakerFetch} puts a breaker around. */
 export interface BreakerFetchOptions<P = unknown> {

@@ -16,6 +16,9 @@ export type { CircuitBreakerEvents, TransitionReason } from './events.ts';
 export type { ExecuteOptions, ExecutionContext, Protected } from './execution.ts';
 export type { Classifier, Outcome, ThrottledOutcome } from './outcome.ts';
 export type { CircuitBreakerOptions } from './settings.ts';
+export type { CircuitBreakerMetrics, CircuitBreakerSnapshot } from './snapshot.ts';
+export type { ProtectedStream } from './stream.ts';
+export type { Totals } from './tally.ts';
 export type {
   ConsecutiveWindowOptions,
   ConsecutiveWindowSnapshot,
@@ -28,7 +31,4 @@ export type {
   TimeWindowSnapshot,
   WindowCounts,
   WindowSnapshot,
-} from './sliding-window.ts';
-export type { CircuitBreakerMetrics, CircuitBreakerSnapshot } from './snapshot.ts';
-export type { ProtectedStream } from './stream.ts';
-export type { Totals } from './tally.ts';
+} from './windows/sliding-window.ts';

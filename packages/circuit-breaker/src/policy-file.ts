@@ -3,18 +3,18 @@ import { isDeepStrictEqual } from 'node:util';
 import { EventEmitter } from 'eventemitter3';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
-import type { FollowedPolicy } from './followed-policy.ts';
-import { codeOptions, NamedPolicy, type PolicyCode } from './named-policy.ts';
 import { longestTimerMs, onlyKnown, wholeNumber } from './options.ts';
-import { PolicyFileError } from './policy-file-error.ts';
-import { FilePoll } from './policy-file-poll.ts';
-import { type Policies, parsePolicies, readBytes, readBytesNow } from './policy-file-text.ts';
+import type { FollowedPolicy } from './policy-file/followed-policy.ts';
+import { codeOptions, NamedPolicy, type PolicyCode } from './policy-file/named-policy.ts';
+import { PolicyFileError } from './policy-file/policy-file-error.ts';
+import { FilePoll } from './policy-file/policy-file-poll.ts';
+import { type Policies, parsePolicies, readBytes, readBytesNow } from './policy-file/policy-file-text.ts';
 import { breakerSettings } from './settings.ts';
 
-export type { FollowedPolicy } from './followed-policy.ts';
-export type { PolicyCode } from './named-policy.ts';
-export { PolicyFileError, type PolicyProblem } from './policy-file-error.ts';
-export { policyFileSchema } from './policy-file-schema.ts';
+export type { FollowedPolicy } from './policy-file/followed-policy.ts';
+export type { PolicyCode } from './policy-file/named-policy.ts';
+export { PolicyFileError, type PolicyProblem } from './policy-file/policy-file-error.ts';
+export { policyFileSchema } from './policy-file/policy-file-schema.ts';
 
 /** Where the policies of a service are, and what a file cannot hold of them. */
 export interface PolicyFileOptions {

@@ -1,19 +1,19 @@
 import { isRefusal, isTimeoutError } from './errors.ts';
 import { Listeners } from './events.ts';
 import { type ExecuteOptions, Execution, type ExecutionContext, underSignal } from './execution.ts';
-import { pickers, type Seat } from './member-picker.ts';
 import { checkedOutcome, type Outcome } from './outcome.ts';
-import { OutlierDetection } from './outlier-detection.ts';
-import type { CircuitBreakerPoolEvents } from './pool-events.ts';
-import { PoolExhaustedError } from './pool-exhausted.ts';
-import { Lease, type PoolPermit } from './pool-permit.ts';
-import { type CircuitBreakerPoolOptions, type PoolMember, type PoolSettings, poolSettings } from './pool-settings.ts';
+import { pickers, type Seat } from './pool/member-picker.ts';
+import { OutlierDetection } from './pool/outlier-detection.ts';
+import type { CircuitBreakerPoolEvents } from './pool/pool-events.ts';
+import { PoolExhaustedError } from './pool/pool-exhausted.ts';
+import { Lease, type PoolPermit } from './pool/pool-permit.ts';
+import { type CircuitBreakerPoolOptions, type PoolMember, type PoolSettings, poolSettings } from './pool/pool-settings.ts';
 
-export type { EjectionReason } from './outlier-detection.ts';
-export type { CircuitBreakerPoolEvents, PoolMemberEvent } from './pool-events.ts';
-export { isPoolExhaustedError, PoolExhaustedError } from './pool-exhausted.ts';
-export type { PoolPermit } from './pool-permit.ts';
-export type { CircuitBreakerPoolOptions, FailureRateEjection, PoolMember, PoolOrder, SuccessRateEjection } from './pool-settings.ts';
+export type { EjectionReason } from './pool/outlier-detection.ts';
+export type { CircuitBreakerPoolEvents, PoolMemberEvent } from './pool/pool-events.ts';
+export { isPoolExhaustedError, PoolExhaustedError } from './pool/pool-exhausted.ts';
+export type { PoolPermit } from './pool/pool-permit.ts';
+export type { CircuitBreakerPoolOptions, FailureRateEjection, PoolMember, PoolOrder, SuccessRateEjection } from './pool/pool-settings.ts';
 
 /** A member of a pool at one moment. */
 export interface PoolMemberStatus<M extends PoolMember = PoolMember> {

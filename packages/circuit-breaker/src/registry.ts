@@ -1,12 +1,12 @@
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { type CircuitBreakerEvents, Listeners } from './events.ts';
 import { onlyKnown, wholeNumber } from './options.ts';
-import { type Linked, Recency } from './recency.ts';
-import { RegistryFullError } from './registry-full.ts';
+import { type Linked, Recency } from './registry/recency.ts';
+import { RegistryFullError } from './registry/registry-full.ts';
 import type { CircuitBreakerOptions } from './settings.ts';
 import type { CircuitBreakerSnapshot } from './snapshot.ts';
 
-export { isRegistryFullError, RegistryFullError } from './registry-full.ts';
+export { isRegistryFullError, RegistryFullError } from './registry/registry-full.ts';
 
 /** How a {@link CircuitBreakerRegistry} makes and keeps breakers. */
 export interface CircuitBreakerRegistryOptions<K> {

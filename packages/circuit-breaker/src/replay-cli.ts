@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { PolicyFileError } from './policy-file-error.ts';
-import { readPolicies } from './policy-file-text.ts';
-import { drawnReplay, type ReplayResult } from './replay-run.ts';
-import { replaySvg } from './replay-svg.ts';
-import { replayTable } from './replay-table.ts';
-import { TraceError } from './replay-trace.ts';
-import { version } from './replay-version.ts';
+import { PolicyFileError } from './policy-file/policy-file-error.ts';
+import { readPolicies } from './policy-file/policy-file-text.ts';
+import { drawnReplay, type ReplayResult } from './replay/replay-run.ts';
+import { replaySvg } from './replay/replay-svg.ts';
+import { replayTable } from './replay/replay-table.ts';
+import { TraceError } from './replay/replay-trace.ts';
+import { version } from './replay/replay-version.ts';
 import type { CircuitBreakerOptions } from './settings.ts';
 
 const help = `tidegate-replay ${version}: what a circuit breaker would have done with recorded calls

@@ -3,8 +3,8 @@ import { type Clock, systemClock } from './clock.ts';
 import { fraction, longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
 import type { Classifier } from './outcome.ts';
 import { mostProbes } from './probes.ts';
-import { type RateThresholds, rateThresholds } from './rate-thresholds.ts';
-import { countSize, type SlidingWindowOptions } from './sliding-window.ts';
+import { type RateThresholds, rateThresholds } from './windows/rate-thresholds.ts';
+import { countSize, type SlidingWindowOptions } from './windows/sliding-window.ts';
 
 /** How a {@link CircuitBreaker} behaves. The names are resilience4j's. */
 export interface CircuitBreakerOptions {

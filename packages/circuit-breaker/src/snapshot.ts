@@ -1,8 +1,8 @@
 import type { CircuitRecord } from './circuit-record.ts';
 import { type CircuitState, circuitStates } from './circuit-state.ts';
 import { numberWithin, wholeNumber } from './options.ts';
-import type { TimeBucket, WindowCounts, WindowSnapshot } from './sliding-window.ts';
 import type { Totals } from './tally.ts';
+import type { TimeBucket, WindowCounts, WindowSnapshot } from './windows/sliding-window.ts';
 
 /** Numbers of a breaker at one moment. */
 export interface CircuitBreakerMetrics extends WindowCounts, Totals {

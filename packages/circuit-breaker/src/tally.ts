@@ -2,7 +2,7 @@ import type { CircuitObserver } from './circuit.ts';
 import type { CircuitState } from './circuit-state.ts';
 import { type CircuitBreakerEvents, Listeners, type TransitionReason } from './events.ts';
 import type { Outcome } from './outcome.ts';
-import type { OpenReason } from './sliding-window.ts';
+import type { OpenReason } from './windows/sliding-window.ts';
 
 /** The totals of a breaker since it was made. */
 export interface Totals {

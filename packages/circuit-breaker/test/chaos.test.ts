@@ -1,10 +1,10 @@
 import { getEventListeners } from 'node:events';
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
+import { seededChance } from '../src/chaos/seeded-chance.ts';
 import { type Chaos, chaosBehavior, chaosFault, chaosLatency, chaosOutcome } from '../src/chaos.ts';
 import { CircuitBreaker, isTimeoutError } from '../src/index.ts';
 import { pipeline, retry, timeout } from '../src/policies.ts';
-import { seededChance } from '../src/seeded-chance.ts';
 import { outcomeOf } from './calls.ts';
 
 const down = new Error('down');

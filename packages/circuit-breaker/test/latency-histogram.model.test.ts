@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { LatencyHistogram } from '../src/latency-histogram.ts';
+import { LatencyHistogram } from '../src/policies/latency-histogram.ts';
 import { scaledRuns } from './scale.ts';
 
 const durations = fc.array(fc.oneof(fc.double({ min: 0, max: 100, noNaN: true }), fc.double({ min: 0, max: 2 ** 31, noNaN: true })), {

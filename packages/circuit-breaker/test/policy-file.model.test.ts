@@ -1,9 +1,9 @@
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type PolicyPart, parts, windows } from '../src/policy-file/policy-file-members.ts';
+import { parsePolicies } from '../src/policy-file/policy-file-text.ts';
 import { PolicyFileError, policyFileSchema } from '../src/policy-file.ts';
-import { type PolicyPart, parts, windows } from '../src/policy-file-members.ts';
-import { parsePolicies } from '../src/policy-file-text.ts';
 import { patience, scaledRuns } from './scale.ts';
 
 // a document is as often right as wrong: mostly values near the limits of the schema, now and then anything

@@ -5,8 +5,8 @@ import { ManualClock, type TempDir, tempDir, until } from '@tidegate/test-kit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CircuitBreaker, isTimeoutError } from '../src/index.ts';
 import { pipeline, timeout } from '../src/policies.ts';
+import { FilePoll } from '../src/policy-file/policy-file-poll.ts';
 import { PolicyFile, type PolicyFileOptions } from '../src/policy-file.ts';
-import { FilePoll } from '../src/policy-file-poll.ts';
 import { admitted, deferred, fail, outcomeOf } from './calls.ts';
 
 let folder: TempDir;

@@ -1,8 +1,8 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it } from 'vitest';
 import { isRefusal } from '../src/index.ts';
-import { outliers } from '../src/outlier-rates.ts';
 import { timeout } from '../src/policies.ts';
+import { outliers } from '../src/pool/outlier-rates.ts';
 import { CircuitBreakerPool, type CircuitBreakerPoolOptions, isPoolExhaustedError, type PoolMember } from '../src/pool.ts';
 import { deferred, outcomeOf } from './calls.ts';
 

@@ -1,7 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it } from 'vitest';
+import { retryHintMs } from '../src/policies/retry-hint.ts';
 import { retry } from '../src/policies.ts';
-import { retryHintMs } from '../src/retry-hint.ts';
 import { outcomeOf } from './calls.ts';
 
 const clock = new ManualClock({ wall: Date.UTC(2026, 10, 20, 12) });

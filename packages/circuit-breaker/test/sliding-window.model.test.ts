@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { slidingWindow } from '../src/sliding-window.ts';
+import { slidingWindow } from '../src/windows/sliding-window.ts';
 import { patience, scaledRuns } from './scale.ts';
 
 interface Call {
