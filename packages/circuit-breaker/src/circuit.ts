@@ -269,10 +269,11 @@ export class Circuit {
   }
 
   #open(now: number, hintMs: number, reason: TransitionReason): void {
-    const { openFor, random } = this.#settings;
+    const { openFor, openForHintAlone, random } = this.#settings;
     if (this.#openings === 0) this.#openSince = now;
     if (this.state !== 'open') this.#openings += 1;
-    this.#openUntil = now + Math.max(hintMs, delayAfter(this.#openings, openFor, openFor.jitter === 0 ? 0 : random()));
+    const waitMs = delayAfter(this.#openings, openFor, openFor.jitter === 0 ? 0 : random());
+    this.#openUntil = now + (openForHintAlone && reason === 'throttled' ? hintMs : Math.max(hintMs, waitMs));
     this.#enter('open', reason);
   }
 

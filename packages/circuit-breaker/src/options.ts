@@ -32,3 +32,9 @@ export function fraction(option: string, value: number): number {
   }
   return value;
 }
+
+/** Returns `value` if it is a boolean. */
+export function trueOrFalse(option: string, value: boolean): boolean {
+  if (typeof value !== 'boolean') throw new RangeError(`${option} must be true or false, not ${String(value)}`);
+  return value;
+}

@@ -1,6 +1,6 @@
 import type { Backoff } from './backoff.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { fraction, longestTimerMs, numberWithin, onlyKnown, wholeNumber } from './options.ts';
+import { fraction, longestTimerMs, numberWithin, onlyKnown, trueOrFalse, wholeNumber } from './options.ts';
 import type { Classifier } from './outcome.ts';
 import { mostProbes } from './probes.ts';
 import { type RateThresholds, rateThresholds } from './windows/rate-thresholds.ts';
@@ -33,6 +33,11 @@ export interface CircuitBreakerOptions {
   readonly maxWaitDurationInOpenStateMs?: number;
   /** Share of the wait that chance decides, 0 to 1, so that many processes do not probe together. @defaultValue `0` */
   readonly waitJitterInOpenState?: number;
+  /**
+   * Opens for just as long as a server asks, where that is shorter than the wait. Otherwise a hint can only make the wait longer.
+   * @defaultValue `false`
+   */
+  readonly openForHintAlone?: boolean;
   /** Probes that a half-open circuit admits in all; the rest are refused at once. @defaultValue `1` */
   readonly permittedNumberOfCallsInHalfOpenState?: number;
   /** How long a probe may take before it counts as failed, in ms. @defaultValue `waitDurationInOpenStateMs` */
@@ -54,6 +59,7 @@ export interface Settings {
   readonly slowMs: number;
   readonly slowInFlight: boolean;
   readonly openFor: Backoff;
+  readonly openForHintAlone: boolean;
   readonly probes: number;
   /** Share of failed probes from which a half-open circuit opens again. */
   readonly probeFailureRate: number;
@@ -75,6 +81,7 @@ const known = [
   'waitMultiplierInOpenState',
   'maxWaitDurationInOpenStateMs',
   'waitJitterInOpenState',
+  'openForHintAlone',
   'permittedNumberOfCallsInHalfOpenState',
   'maxWaitDurationInHalfOpenStateMs',
   'classify',
@@ -94,7 +101,7 @@ const onlyForRates = [
 export function breakerSettings(options: CircuitBreakerOptions): Settings {
   onlyKnown('CircuitBreaker', options, known);
   const { name = 'default', slidingWindow: window = { type: 'consecutive', failures: 5 }, classify = {}, clock = systemClock } = options;
-  const { permittedNumberOfCallsInHalfOpenState: probes = 1, failureRateThreshold = 0.5 } = options;
+  const { permittedNumberOfCallsInHalfOpenState: probes = 1, failureRateThreshold = 0.5, openForHintAlone = false } = options;
   const openFor = openWaits(options);
   const { maxWaitDurationInHalfOpenStateMs: probeMs = openFor.initialDelayMs } = options;
   const consecutive = window?.type === 'consecutive';
@@ -104,6 +111,7 @@ export function breakerSettings(options: CircuitBreakerOptions): Settings {
   return {
     name,
     openFor,
+    openForHintAlone: trueOrFalse('openForHintAlone', openForHintAlone),
     probes: wholeNumber('permittedNumberOfCallsInHalfOpenState', probes, 1, mostProbes),
     probeMs: wholeNumber('maxWaitDurationInHalfOpenStateMs', probeMs, 1, longestTimerMs),
     window,

@@ -36,6 +36,7 @@ const options: fc.Arbitrary<ReferenceOptions> = fc
     openMultiplier: fc.constantFrom(1, 1.5, 2),
     openMaxMs: fc.integer({ min: 50, max: 120 }),
     jitter: fc.constantFrom(0, 0.2, 1),
+    hintAlone: fc.boolean(),
     slowInFlight: fc.boolean(),
     probeMs: fc.integer({ min: 1, max: 50 }),
   })
@@ -85,8 +86,20 @@ const table: readonly string[] = [
 ];
 
 function optionsFor(settings: ReferenceOptions, clock: ManualClock): CircuitBreakerOptions {
-  const { window, failureRate, slowRate, minimumCalls, probes, openMs, openMultiplier, openMaxMs, jitter, slowInFlight, probeMs } =
-    settings;
+  const {
+    window,
+    failureRate,
+    slowRate,
+    minimumCalls,
+    probes,
+    openMs,
+    openMultiplier,
+    openMaxMs,
+    jitter,
+    hintAlone,
+    slowInFlight,
+    probeMs,
+  } = settings;
   return {
     clock,
     slidingWindow: window,
@@ -99,6 +112,7 @@ function optionsFor(settings: ReferenceOptions, clock: ManualClock): CircuitBrea
     waitMultiplierInOpenState: openMultiplier,
     maxWaitDurationInOpenStateMs: openMaxMs,
     waitJitterInOpenState: jitter,
+    openForHintAlone: hintAlone,
     random: () => chance,
     maxWaitDurationInHalfOpenStateMs: probeMs,
   };

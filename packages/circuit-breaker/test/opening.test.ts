@@ -56,6 +56,21 @@ describe('the wait of an open circuit', () => {
     expect(breaker.retryAfterMs).toBe(5 * minute);
   });
 
+  it('is as long as the server asks, and no longer, where that is asked for', () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker({ clock, openForHintAlone: true });
+    const late = admitted(breaker);
+    breaker.onThrottled(admitted(breaker), 250);
+    expect(breaker.retryAfterMs).toBe(250);
+    breaker.onThrottled(late, 100);
+    expect(breaker.retryAfterMs).toBe(250);
+    clock.advance(250);
+    breaker.onThrottled(admitted(breaker), 0);
+    expect(breaker.state).toBe('half-open');
+    fail(breaker);
+    expect(breaker.retryAfterMs).toBe(minute);
+  });
+
   it('does not begin again where it is opened by hand once more, nor count as another opening', () => {
     const clock = new ManualClock();
     const breaker = openedBreaker({ clock, waitMultiplierInOpenState: 2 });

@@ -140,6 +140,7 @@ describe('options that contradict each other are refused', () => {
       { ...count, slowCallInFlight: true, slowCallRateThreshold: 1, slowCallDurationThresholdMs: 0.5 },
       'slowCallInFlight needs a slowCallRateThreshold and a slowCallDurationThresholdMs of 1 or more',
     ],
+    ['a hint alone that is neither true nor false', { openForHintAlone: 'yes' }, 'openForHintAlone must be true or false, not yes'],
     ['what is neither true nor false', { ...count, slowCallInFlight: 1 }, 'slowCallInFlight must be true or false, not 1'],
     ['calls that hang of a consecutive window', { slowCallInFlight: false }, 'slowCallInFlight needs a slidingWindow'],
     ['a failure rate of a consecutive window', { failureRateThreshold: 0.5 }, 'failureRateThreshold'],

@@ -12,6 +12,7 @@ export interface ReferenceOptions {
   readonly openMultiplier: number;
   readonly openMaxMs: number;
   readonly jitter: number;
+  readonly hintAlone: boolean;
   readonly slowInFlight: boolean;
   readonly probeMs: number;
 }
@@ -249,14 +250,15 @@ export class ReferenceCircuit {
   }
 
   #open(now: number, hintMs: number, reason: string): void {
-    const { openMs, openMultiplier, openMaxMs, jitter } = this.#options;
+    const { openMs, openMultiplier, openMaxMs, jitter, hintAlone } = this.#options;
     if (this.#openings === 0) this.#openedAt = now;
     if (this.state !== 'open') {
       this.#openings += 1;
       this.opened += 1;
     }
     const wait = Math.min(openMaxMs, openMs * openMultiplier ** (this.#openings - 1));
-    this.#openUntil = now + Math.max(wait * (1 - jitter * chance), hintMs);
+    const least = hintAlone && reason === 'throttled' ? 0 : wait * (1 - jitter * chance);
+    this.#openUntil = now + Math.max(least, hintMs);
     this.#change('open', reason, now);
   }
 

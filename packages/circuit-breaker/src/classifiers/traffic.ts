@@ -14,6 +14,7 @@ const fewSlowCalls = {
   waitMultiplierInOpenState: 2,
   maxWaitDurationInOpenStateMs: 600_000,
   waitJitterInOpenState: 0.2,
+  openForHintAlone: true,
   permittedNumberOfCallsInHalfOpenState: 2,
 } as const satisfies CircuitBreakerOptions;
 

@@ -63,6 +63,7 @@ export const parts = {
       waitMultiplierInOpenState: number(1, 1_000),
       maxWaitDurationInOpenStateMs: whole(1, longestTimerMs),
       waitJitterInOpenState: number(0, 1),
+      openForHintAlone: { type: 'boolean' },
       permittedNumberOfCallsInHalfOpenState: whole(1, mostProbes),
       maxWaitDurationInHalfOpenStateMs: whole(1, longestTimerMs),
     },
