@@ -17,7 +17,7 @@ const { policies } = replayCalls(calls, {
 });
 for (const { label, failuresLetThrough, goodCallsRefused } of policies) {
   console.log(`${label}: ${failuresLetThrough} failures let through, ${goodCallsRefused} good calls refused`);
-  // patient: …
-  // curious: …
-  // less and less: …
+  // patient: 11 failures let through, 11 good calls refused
+  // curious: 28 failures let through, 3 good calls refused
+  // less and less: 14 failures let through, 49 good calls refused
 }
