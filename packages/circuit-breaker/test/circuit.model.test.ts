@@ -8,7 +8,8 @@ import { patience, scale, scaledRuns } from './scale.ts';
 type Command =
   | { readonly do: 'acquire' | 'look' | 'restart' | 'reconfigure' }
   | { readonly do: 'finish'; readonly which: number; readonly result: Result; readonly slow: boolean }
-  | { readonly do: 'answer'; readonly which: number }
+  | { readonly do: 'call' }
+  | { readonly do: 'answer' | 'abort'; readonly which: number }
   | { readonly do: 'finish-again'; readonly which: number; readonly result: Result }
   | { readonly do: 'advance'; readonly ms: number }
   | { readonly do: 'transition'; readonly to: CircuitState };
@@ -57,6 +58,8 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant('acquire' as const) }) },
   { weight: 10, arbitrary: fc.record({ do: fc.constant('finish' as const), which, result, slow: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('answer' as const), which }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('call' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('abort' as const), which }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('finish-again' as const), which, result }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(40) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('transition' as const), to: fc.constantFrom(...states) }) },
@@ -127,6 +130,7 @@ class Pair {
   #breaker: CircuitBreaker;
   #out: Array<[Permit, ReferenceCall]> = [];
   #probesGivenBack: Array<[Permit, ReferenceCall]> = [];
+  #calls: Array<[AbortController, ReferenceCall]> = [];
 
   constructor(settings: ReferenceOptions, startAt: number, listening: boolean, visit: (row: string) => void) {
     this.#clock = new ManualClock({ now: startAt });
@@ -149,6 +153,8 @@ class Pair {
     if (next.do === 'acquire') this.#acquire();
     if (next.do === 'finish') this.#finishOne(next.which, next.result, next.slow);
     if (next.do === 'answer') this.#answer(next.which);
+    if (next.do === 'call') this.#call();
+    if (next.do === 'abort') this.#abort(next.which);
     if (next.do === 'finish-again') this.#finishAgain(next.which, next.result);
     if (next.do === 'advance') this.#clock.advance(next.ms);
     if (next.do === 'transition') this.#transition(next.to);
@@ -178,6 +184,7 @@ class Pair {
     this.#reference.restart(this.#clock.now());
     this.#out = [];
     this.#probesGivenBack = [];
+    this.#calls = [];
   }
 
   #acquire(): void {
@@ -185,6 +192,29 @@ class Pair {
     const call = this.#reference.acquire(this.#clock.now());
     expect(permit === undefined).toBe(call === undefined);
     if (permit !== undefined && call !== undefined) this.#out.push([permit, call]);
+  }
+
+  /** A call through `execute` that never ends by itself. */
+  #call(): void {
+    const caller = new AbortController();
+    let called = false;
+    const hang = () => {
+      called = true;
+      return new Promise<never>(() => {});
+    };
+    this.#breaker.execute(hang, { signal: caller.signal }).catch(() => {});
+    const call = this.#reference.acquire(this.#clock.now());
+    expect(called).toBe(call !== undefined);
+    if (call !== undefined) this.#calls.push([caller, call]);
+  }
+
+  #abort(which: number): void {
+    const [pair] = this.#calls.splice(which % Math.max(1, this.#calls.length), 1);
+    if (pair === undefined) return;
+    const [caller, call] = pair;
+    const now = this.#clock.now();
+    caller.abort();
+    this.#reference.finish(call, 'ignore', now - call.beganAt >= slowMs, now);
   }
 
   #finishOne(which: number, result: Result, slow: boolean): void {
