@@ -1,4 +1,3 @@
-import type { Meter } from '@opentelemetry/api';
 import { circuitStates } from './circuit-state.ts';
 import { durationBounds, instruments, type Labels, share, type TelemetrySource, watch } from './telemetry.ts';
 
@@ -7,7 +6,40 @@ export type { TelemetrySource } from './telemetry.ts';
 /** Where the metrics of {@link instrumentCircuitBreakers} go. */
 export interface OtelOptions {
   /** The caller's meter; nothing of OpenTelemetry is loaded here. */
-  readonly meter: Meter;
+  readonly meter: OtelMeter;
+}
+
+/** What a measurement belongs to. */
+export type OtelAttributes = Readonly<Record<string, string>>;
+
+/** How an instrument is described. */
+export interface OtelInstrumentOptions {
+  /** What it measures. */
+  description: string;
+  /** In the notation of UCUM. */
+  unit: string;
+  /** Hints to the SDK. */
+  advice?: { explicitBucketBoundaries: number[] };
+}
+
+/** The part of the `Meter` of `@opentelemetry/api` that is used, so that this package needs none of its types. */
+export interface OtelMeter {
+  /** Makes a counter. */
+  createCounter(name: string, options: OtelInstrumentOptions): { add(value: number, attributes: OtelAttributes): void };
+  /** Makes a histogram. */
+  createHistogram(name: string, options: OtelInstrumentOptions): { record(value: number, attributes: OtelAttributes): void };
+  /** Makes a gauge that is read when metrics are collected. */
+  createObservableGauge(name: string, options: OtelInstrumentOptions): object;
+  /** Calls `callback` at each collection. */
+  addBatchObservableCallback(callback: (result: OtelObservations) => void, gauges: object[]): void;
+  /** Ends that. */
+  removeBatchObservableCallback(callback: (result: OtelObservations) => void, gauges: object[]): void;
+}
+
+/** Where the gauges are read to. */
+export interface OtelObservations {
+  /** Tells the value of one series. */
+  observe(gauge: object, value: number, attributes: OtelAttributes): void;
 }
 
 /**
@@ -38,7 +70,7 @@ export function instrumentCircuitBreakers(source: TelemetrySource, { meter }: Ot
     bufferedCalls: gauge(instruments.bufferedCalls),
   };
   let shown: ReadonlyMap<string, Labels> = new Map();
-  const observe: Parameters<Meter['addBatchObservableCallback']>[0] = (result) => {
+  const observe = (result: OtelObservations) => {
     const readings = new Map(watched.readings().map((reading) => [JSON.stringify(reading.labels), reading]));
     // the SDK for JavaScript repeats for ever what is no longer observed: what is gone is in no state, and told so once
     const gone = [...shown].filter(([key]) => !readings.has(key)).map(([, labels]) => ({ labels, ...nothing }));

@@ -1,15 +1,61 @@
-import type * as prom from 'prom-client';
 import { circuitStates } from './circuit-state.ts';
 import { durationBounds, instruments, type Reading, share, type TelemetrySource, watch } from './telemetry.ts';
 
 export type { TelemetrySource } from './telemetry.ts';
 
 /** Where the metrics of {@link registerCircuitBreakers} go. */
-export interface PrometheusOptions {
+export interface PrometheusOptions<R extends PrometheusRegistry> {
   /** The caller's prom-client; it is not loaded here. */
-  readonly client: Pick<typeof prom, 'Counter' | 'Gauge' | 'Histogram' | 'register'>;
+  readonly client: PrometheusClient<R>;
   /** The registry for the metrics. @defaultValue `client.register` */
-  readonly register?: prom.Registry;
+  readonly register?: R;
+}
+
+/** The part of prom-client's registry that is used. */
+export interface PrometheusRegistry {
+  /** Takes a metric out. */
+  removeSingleMetric(name: string): void;
+}
+
+/** What a series belongs to. */
+export type PrometheusLabels = Record<string, string>;
+
+/** A gauge of prom-client. */
+export interface PrometheusGauge {
+  /** Tells the value of one series. */
+  set(labels: PrometheusLabels, value: number): void;
+  /** Forgets all series. */
+  reset(): void;
+}
+
+/** How a metric is described to prom-client. */
+export interface PrometheusMetric<R> {
+  /** Its name. */
+  name: string;
+  /** What it measures. */
+  help: string;
+  /** The labels of its series. */
+  labelNames: string[];
+  /** Where it is registered. */
+  registers: R[];
+}
+
+/** The part of `prom-client` that is used, so that this package needs none of its types. */
+export interface PrometheusClient<R> {
+  /** Its class of counters. */
+  readonly Counter: new (
+    metric: PrometheusMetric<R>,
+  ) => { inc(labels: PrometheusLabels): void };
+  /** Its class of gauges. */
+  readonly Gauge: new (
+    metric: PrometheusMetric<R> & { collect(this: PrometheusGauge): void },
+  ) => PrometheusGauge;
+  /** Its class of histograms. */
+  readonly Histogram: new (
+    metric: PrometheusMetric<R> & { buckets: number[] },
+  ) => { observe(labels: PrometheusLabels, value: number): void };
+  /** Its registry. */
+  readonly register: R;
 }
 
 /**
@@ -22,17 +68,20 @@ export interface PrometheusOptions {
  * @example
  * const stop = registerCircuitBreakers([breaker, registry, pool], { client });
  */
-export function registerCircuitBreakers(source: TelemetrySource, { client, register = client.register }: PrometheusOptions): () => void {
+export function registerCircuitBreakers<R extends PrometheusRegistry>(
+  source: TelemetrySource,
+  { client, register = client.register }: PrometheusOptions<R>,
+): () => void {
   const names: string[] = [];
   const base = (instrument: Instrument, suffix: string, ...labels: string[]) => {
     const name = `${instrument.name.replaceAll('.', '_')}${suffix}`;
     names.push(name);
     return { name, help: instrument.description, labelNames: ['name', 'member', ...labels], registers: [register] };
   };
-  const gauge = (instrument: Instrument, set: (gauge: prom.Gauge, reading: Reading) => void, ...labels: string[]) =>
+  const gauge = (instrument: Instrument, set: (gauge: PrometheusGauge, reading: Reading) => void, ...labels: string[]) =>
     new client.Gauge({
       ...base(instrument, '', ...labels),
-      collect() {
+      collect(this: PrometheusGauge) {
         this.reset(); // what is gone is not shown again
         for (const reading of watched.readings()) set(this, reading);
       },
@@ -57,7 +106,7 @@ export function registerCircuitBreakers(source: TelemetrySource, { client, regis
 type Instrument = (typeof instruments)[keyof typeof instruments];
 
 function makeGauges(
-  make: (instrument: Instrument, set: (gauge: prom.Gauge, reading: Reading) => void, ...labels: string[]) => prom.Gauge,
+  make: (instrument: Instrument, set: (gauge: PrometheusGauge, reading: Reading) => void, ...labels: string[]) => PrometheusGauge,
 ): void {
   make(
     instruments.state,
