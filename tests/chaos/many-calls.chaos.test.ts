@@ -202,9 +202,10 @@ test(`many calls at once of many tenants over servers that fail, crash and are c
 
   const { random, pick, tool } = chooser(seededRandom(chaosSeed));
   flaky.faults.set({ flap: [9, 2, 4, 1], methods: ['tools/call'] });
-  const disturb = async () => {
-    if (random() < 0.5) toFlaky.cut();
-    catalogues.push(await (tenants.get(pick(tenantNames)) as Tenant).catalogue(Math.floor(random() * (clientsEach + 1))));
+  const disturb = async (number: number) => {
+    const own = chooser(seededRandom(chaosSeed + number)); // whoever comes first, it does the same
+    if (own.random() < 0.5) toFlaky.cut();
+    catalogues.push(await (tenants.get(own.pick(tenantNames)) as Tenant).catalogue(Math.floor(own.random() * (clientsEach + 1))));
   };
   const made: Made[] = [];
   // drawn before anything runs, so that the same seed gives the same calls whatever comes first
@@ -223,7 +224,7 @@ test(`many calls at once of many tenants over servers that fail, crash and are c
       const sentAt = performance.now();
       const end = await (tenants.get(call.tenant) as Tenant).make({ ...call, ...(leaving && { signal: leaving }) }, by);
       made.push({ ...call, sentAt, endedAt: performance.now(), end });
-      if (call.number % 60 === 0) await disturb();
+      if (call.number % 60 === 0) await disturb(call.number);
       await sleep(pauseMs);
     }
   };

@@ -90,7 +90,7 @@ class Reconnecting {
 test(`a server over HTTP is killed in mid-use: the circuit opens, refuses at once, and closes when it is back (CHAOS_SEED=${chaosSeed})`, {
   timeout: 60_000,
 }, async () => {
-  const random = seededRandom(chaosSeed);
+  const random = seededRandom(chaosSeed); // of the outages alone: callers, who draw in no fixed order, have their own
   const server = await startHttpFixture();
   onTestFinished(() => server[Symbol.asyncDispose]());
   const timeoutMs = 2_000;
@@ -99,7 +99,7 @@ test(`a server over HTTP is killed in mid-use: the circuit opens, refuses at onc
     ...mcpTraffic(),
     waitDurationInOpenStateMs: 100,
     maxWaitDurationInOpenStateMs: 300,
-    random,
+    random: seededRandom(chaosSeed + 1),
   });
   const probes = 2; // of mcpTraffic
   const told = { success: 0, failure: 0, ignored: 0, late: 0, rejected: 0, readmitted: 0 };
@@ -119,7 +119,7 @@ test(`a server over HTTP is killed in mid-use: the circuit opens, refuses at onc
       return connection.call(name, args, signal);
     });
   };
-  const crowd = new Crowd({ callers: 12, random, pauseMs: 8, most: 20_000, call });
+  const crowd = new Crowd({ callers: 12, random: seededRandom(chaosSeed + 2), pauseMs: 8, most: 20_000, call });
   const counted = new ProbeCount(
     () => carriedOut(server.events()),
     () => admitted.filter((number) => crowd.underWay.has(number)),
@@ -247,7 +247,7 @@ test(`a program behind the gateway is killed in mid-use: its calls fail fast, it
       const { name, arguments: args } = toolOf(number);
       return toolEnd((await client.callTool({ name: `${server}__${name}`, arguments: args })) as CallToolResult);
     };
-    crowds.set(server, new Crowd({ callers: 6, random, pauseMs: 10, most: 10_000, call }));
+    crowds.set(server, new Crowd({ callers: 6, random: seededRandom(chaosSeed + server.length), pauseMs: 10, most: 10_000, call }));
   }
   const crowdOf = (server: string) => crowds.get(server) as Crowd<ToolEnd>;
   // which of the calls under way are within the gateway cannot be seen from here, but whatever reaches a program that was away is a probe
