@@ -29,6 +29,8 @@ const clientsEach = 2;
 const leaver = 0;
 const limit = { perMinute: 180, burst: 40 };
 const prices = { address__add: 0.01, other: 0.002 };
+/** Between these calls one server refuses all, so that its circuit opens whatever the seed. */
+const outage = { from: 300, to: 600 };
 /** Of the tenant `capped`: calls are refused where 1.1 of it would be passed. */
 const budgetUsd = 0.6;
 
@@ -152,7 +154,7 @@ async function setUp() {
   const toAddress = keep(await startProxy({ port: address.server.port }));
   const toFlaky = keep(await startProxy({ port: Number(new URL(flaky.url).port) }));
   const dataDir = keep(tempDir('many-')).path;
-  const often = { retry: { maxAttempts: 2, initialDelayMs: 5 }, breaker: { failures: 5, openMs: 100 }, timeoutMs: 10_000 };
+  const often = { retry: { maxAttempts: 2, initialDelayMs: 5 }, breaker: { failures: 5, openMs: 300 }, timeoutMs: 10_000 };
   const { command, args, env } = program;
   const config: GatewayConfig = {
     dataDir,
@@ -201,8 +203,11 @@ test(`many calls at once of many tenants over servers that fail, crash and are c
   const catalogues: string[] = [];
 
   const { random, pick, tool } = chooser(seededRandom(chaosSeed));
-  flaky.faults.set({ flap: [9, 2, 4, 1], methods: ['tools/call'] });
+  const flapping = { flap: [9, 2, 4, 1], methods: ['tools/call'] };
+  flaky.faults.set(flapping);
   const disturb = async (number: number) => {
+    if (number === outage.from) flaky.faults.set({ status: 503, methods: ['tools/call'] });
+    if (number === outage.to) flaky.faults.set(flapping);
     const own = chooser(seededRandom(chaosSeed + number)); // whoever comes first, it does the same
     if (own.random() < 0.5) toFlaky.cut();
     catalogues.push(await (tenants.get(own.pick(tenantNames)) as Tenant).catalogue(Math.floor(own.random() * (clientsEach + 1))));

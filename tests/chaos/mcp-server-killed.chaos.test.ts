@@ -224,7 +224,7 @@ test(`a program behind the gateway is killed in mid-use: its calls fail fast, it
   const steady = stdioFixture();
   const remote = await startHttpFixture();
   const data = tempDir('killed-');
-  const timeoutMs = 6_000;
+  const timeoutMs = 10_000;
   const often = { breaker: { failures: 5, openMs: 200 }, retry: { maxAttempts: 1 }, timeoutMs };
   const program = ({ command, args, env }: typeof victim) => ({ command, args, env, ...often });
   const gateway = await createGateway({
@@ -247,7 +247,7 @@ test(`a program behind the gateway is killed in mid-use: its calls fail fast, it
       const { name, arguments: args } = toolOf(number);
       return toolEnd((await client.callTool({ name: `${server}__${name}`, arguments: args })) as CallToolResult);
     };
-    crowds.set(server, new Crowd({ callers: 6, random: seededRandom(chaosSeed + server.length), pauseMs: 10, most: 10_000, call }));
+    crowds.set(server, new Crowd({ callers: 5, random: seededRandom(chaosSeed + server.length), pauseMs: 10, most: 10_000, call }));
   }
   const crowdOf = (server: string) => crowds.get(server) as Crowd<ToolEnd>;
   // which of the calls under way are within the gateway cannot be seen from here, but whatever reaches a program that was away is a probe
