@@ -252,10 +252,9 @@ test(`many calls at once of many tenants over servers that fail, crash and are c
     after = await gateway.holdings();
     return noMoreThan(after.files, before.files) && after.children === before.children && (after.resources['Timeout'] ?? 0) === 0;
   };
-  await until(atRest, { what: 'the gateway to hold no more than before', timeoutMs: 20_000 }).catch(() => {
-    expect(after).toMatchObject({ files: before.files, children: before.children });
-    throw new Error(`timers are left: ${JSON.stringify(after?.resources)}`);
-  });
+  await until(atRest, { what: 'the gateway to hold no more than before', timeoutMs: 20_000 }).catch(({ message }: Error) =>
+    expect.fail(`${message}\nbefore: ${JSON.stringify(before)}\nafter: ${JSON.stringify(after)}`),
+  );
   expect(await gateway.close()).toBe(0);
   await until(() => toAddress.connections + toFlaky.connections === 0, { what: 'every connection to end' });
   await until(() => program.control.pids().filter(isAlive).length === 0, { what: 'every program to end' });
