@@ -19,7 +19,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { fetchThrough, observe } from '../gateway-process.ts';
 import type { Holdings } from '../observed-gateway.ts';
 import { doubles } from './crowd.ts';
-import { type End, Tenant, type TenantCall } from './tenant-calls.ts';
+import { callsTotal, type End, grouped, keyOf, Tenant, type TenantCall } from './tenant-calls.ts';
 import { chooser } from './tool-mix.ts';
 
 const callsInAll = 3_000;
@@ -48,14 +48,6 @@ function keep<T extends AsyncDisposable>(thing: T): T {
   return thing;
 }
 
-const keyOf = ({ tenant, name }: { tenant: string; name: string }) => `${tenant} ${name}`;
-
-function grouped<T extends { tenant: string; name: string }>(all: readonly T[]): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const one of all) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
-  return groups;
-}
-
 /**
  * Where more calls were let through in some time than the limit allows. A call was let through between its sending and its end, so that all
  * that lie within an interval were let through within it.
@@ -77,18 +69,6 @@ function outcomesOf(calls: readonly Made[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { end } of calls) counts[end.outcome] = (counts[end.outcome] ?? 0) + 1;
   return counts;
-}
-
-/** `tidegate_calls_total` by tenant and name, then by outcome. */
-function callsTotal(text: string): Map<string, Record<string, number>> {
-  const totals = new Map<string, Record<string, number>>();
-  for (const line of text.split('\n')) {
-    const [, tenant = '', name = '', outcome = '', value] =
-      /^tidegate_calls_total\{tenant="([^"]*)",server="[^"]*",name="([^"]*)",outcome="([^"]*)".*\} (\d+)$/.exec(line) ?? [];
-    if (value === undefined) continue;
-    totals.set(keyOf({ tenant, name }), { ...totals.get(keyOf({ tenant, name })), [outcome]: Number(value) });
-  }
-  return totals;
 }
 
 interface ApiSummary {

@@ -104,3 +104,25 @@ export class Tenant {
 function endOf({ content, isError }: Pick<CallToolResult, 'content' | 'isError'>): End {
   return { outcome: isError === true ? 'error' : 'ok', text: content[0]?.type === 'text' ? content[0].text : '' };
 }
+
+/** What calls are counted by. */
+export const keyOf = ({ tenant, name }: { tenant: string; name: string }) => `${tenant} ${name}`;
+
+/** The calls of each tenant and tool. */
+export function grouped<T extends { tenant: string; name: string }>(all: readonly T[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of all) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
+  return groups;
+}
+
+/** `tidegate_calls_total` by tenant and name, then by outcome. */
+export function callsTotal(text: string): Map<string, Record<string, number>> {
+  const totals = new Map<string, Record<string, number>>();
+  for (const line of text.split('\n')) {
+    const [, tenant = '', name = '', outcome = '', value] =
+      /^tidegate_calls_total\{tenant="([^"]*)",server="[^"]*",name="([^"]*)",outcome="([^"]*)".*\} (\d+)$/.exec(line) ?? [];
+    if (value === undefined) continue;
+    totals.set(keyOf({ tenant, name }), { ...totals.get(keyOf({ tenant, name })), [outcome]: Number(value) });
+  }
+  return totals;
+}
