@@ -1,66 +1,16 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { Agent, request } from 'node:http';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Agent } from 'node:http';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import type { GatewayConfig } from '@tidegate/mcp-gateway';
 import { httpFixture, isAlive, startProxy, stdioFixture, tempDir, until } from '@tidegate/test-kit';
 import { expect, onTestFinished, test } from 'vitest';
-import type { Holdings, Question, Said } from './observed-gateway.ts';
-import { root } from './workspace.ts';
+import { fetchThrough, observe } from './gateway-process.ts';
+import type { Holdings } from './observed-gateway.ts';
 
 const warmUps = 20;
 const cycles = 200;
 /** Least squares over so many cycles at the end. */
 const measured = 100;
 const mostBytesACycle = 20_000;
-
-async function observe(config: GatewayConfig) {
-  const execArgv = ['--expose-gc', '--conditions=@tidegate/source', '--import', 'tsx'];
-  const child = fork(join(root, 'tests/observed-gateway.ts'), [JSON.stringify(config)], {
-    execArgv,
-    env: { ...process.env, NODE_OPTIONS: '' },
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const { url } = (await heard(child)) as { url: string };
-  const ask = (question: Question) => child.send(question);
-  const holdings = async () => {
-    ask('holdings');
-    return (await heard(child)) as Holdings;
-  };
-  const close = async () => {
-    ask('close');
-    const [code] = await once(child, 'exit');
-    return code as number | null;
-  };
-  return { url, holdings, close };
-}
-
-async function heard(child: ChildProcess): Promise<Said> {
-  const [said] = await once(child, 'message');
-  return said as Said;
-}
-
-/** A fetch whose connections all end when `agent` is destroyed, as those of a killed process do. */
-function fetchThrough(agent: Agent) {
-  return (url: string | URL, init: RequestInit = {}): Promise<Response> =>
-    new Promise((resolve, reject) => {
-      const { method = 'GET', headers, body } = init;
-      const asking = request(url, { method, agent, headers: Object.fromEntries(new Headers(headers)) });
-      asking.once('response', (answer) => {
-        const { statusCode: status = 0, headers: given } = answer;
-        answer.on('error', () => {});
-        const empty = status === 202 || status === 204;
-        if (empty) answer.resume();
-        resolve(
-          new Response(empty ? null : (Readable.toWeb(answer) as ReadableStream), { status, headers: given as Record<string, string> }),
-        );
-      });
-      asking.once('error', reject);
-      asking.end(body);
-    });
-}
 
 /** An SDK client that connects, listens, calls, and in the middle of another call is gone without a word. */
 async function shortLife(url: string, number: number, { executions }: { executions: () => number }): Promise<void> {

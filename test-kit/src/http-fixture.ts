@@ -14,6 +14,8 @@ export interface HttpFixtureOptions {
   reply?: 'json' | 'sse';
   /** A free port when absent. */
   port?: number;
+  /** Told of each event beside the fixture's own list. */
+  record?: (event: FixtureEvent) => void;
 }
 
 /** A request as the server received it. */
@@ -110,7 +112,7 @@ export class HttpFixture implements AsyncDisposable {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.#port, '127.0.0.1', resolve));
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
-    this.#events.push({ event: 'start' });
+    this.#record({ event: 'start' });
   }
 
   async close(): Promise<void> {
@@ -123,7 +125,12 @@ export class HttpFixture implements AsyncDisposable {
 
   #newToolset(): FixtureToolset {
     const { name, pageSize } = this.#options;
-    return new FixtureToolset({ name, pageSize, record: (event) => this.#events.push(event) });
+    return new FixtureToolset({ name, pageSize, record: (event) => this.#record(event) });
+  }
+
+  #record(event: FixtureEvent): void {
+    this.#events.push(event);
+    this.#options.record?.(event);
   }
 
   #forgetSessions(): void {

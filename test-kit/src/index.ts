@@ -1,7 +1,11 @@
+export { chaosSeed } from './chaos-seed.ts';
+export type { LlmEvent } from './fake-llm.ts';
+export { type FixtureProcess, startFakeLlm, startHttpFixture } from './fixture-process.ts';
 export { freePort } from './free-port.ts';
 export { FaultSwitch, type HttpFaults } from './http-faults.ts';
 export { HttpFixture, type HttpFixtureOptions, httpFixture, type RecordedRequest } from './http-fixture.ts';
 export { type LaunchOptions, startNats, startPostgres, startRedis } from './launchers.ts';
+export { type LlmFault, llmFault, llmItems } from './llm-faults.ts';
 export type { ManagedServer } from './managed-server.ts';
 export { ManualClock, type ManualClockOptions, type ManualTimer } from './manual-clock.ts';
 export { childrenOf, isAlive, type ProcessTree, processTree } from './process-tree.ts';
