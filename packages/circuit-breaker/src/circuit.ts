@@ -88,14 +88,9 @@ export class Circuit {
   /** Counts an outcome; false where it came too late to count. */
   finish(permit: Permit, outcome: Outcome, slow: boolean, now = Number.NaN): boolean {
     if (this.state === 'open' || this.state === 'half-open') this.#settleWait(this.#at(now)); // calls that hang are looked at when this one hangs no longer
-    const own = Math.abs(permit);
-    if (own >= this.generation) {
-      if (this.state === 'half-open') return this.#finishProbe(own, outcome, slow);
-      if (permit > 0) this.#inFlight?.end(permit);
-      return this.#finishCall(outcome, slow, now);
-    }
-    if (this.state === 'open' && typeof outcome === 'object') this.#stayOpen(outcome.throttledMs); // true whoever asked
-    return false;
+    const counted = Math.abs(permit) >= this.generation && this.#finishOwn(permit, outcome, slow, now);
+    if (!counted && typeof outcome === 'object') this.#stayAway(outcome.throttledMs);
+    return counted;
   }
 
   /** Counts a success of the closed circuit's present generation. */
@@ -121,7 +116,7 @@ export class Circuit {
       case 'open':
         return Math.ceil(this.#openUntil - now);
       case 'half-open':
-        return this.#probes.full(this.#settings.probes) ? Math.ceil(this.#probes.earliestDeadline() - now) : 0;
+        return this.#probes.full(this.#settings.probes) ? this.#probeMs(now) : 0;
       case 'forced-open':
         return undefined;
       default:
@@ -191,6 +186,12 @@ export class Circuit {
     return this.#window.readsTime ? this.#at(now) : 0;
   }
 
+  /** A probe may take long and mostly does not: nobody is told to stay away for longer than an opening would ask. */
+  #probeMs(now: number): number {
+    const { openFor } = this.#settings;
+    return Math.ceil(Math.min(this.#probes.earliestDeadline() - now, openFor.initialDelayMs));
+  }
+
   #admitProbe(now: number): Permit | undefined {
     const { probes, probeMs } = this.#settings;
     if (this.#probes.full(probes)) return undefined;
@@ -199,7 +200,9 @@ export class Circuit {
     return this.#lastPermit;
   }
 
-  #finishCall(outcome: Outcome, slow: boolean, now: number): boolean {
+  #finishOwn(permit: Permit, outcome: Outcome, slow: boolean, now: number): boolean {
+    if (this.state === 'half-open') return this.#finishProbe(Math.abs(permit), outcome, slow);
+    if (permit > 0) this.#inFlight?.end(permit);
     if (!this.#counts) return this.state === 'disabled';
     if (typeof outcome === 'object') {
       if (this.state === 'closed') this.#open(this.#at(now), outcome.throttledMs, 'throttled');
@@ -277,8 +280,11 @@ export class Circuit {
     this.#enter('open', reason);
   }
 
-  #stayOpen(hintMs: number): void {
-    this.#openUntil = Math.max(this.#openUntil, this.#settings.clock.now() + hintMs);
+  /** That a server wants to be left alone is true whoever asked; only what its probes say to a closed circuit is newer. */
+  #stayAway(hintMs: number): void {
+    const now = this.#settings.clock.now();
+    if (this.state === 'open') this.#openUntil = Math.max(this.#openUntil, now + hintMs);
+    if (this.state === 'half-open') this.#open(now, hintMs, 'throttled');
   }
 
   #enter(state: CircuitState, reason: TransitionReason): void {

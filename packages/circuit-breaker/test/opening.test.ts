@@ -56,6 +56,19 @@ describe('the wait of an open circuit', () => {
     expect(breaker.retryAfterMs).toBe(5 * minute);
   });
 
+  it('begins anew where a late answer asks a half-open circuit to stay away', () => {
+    const clock = new ManualClock();
+    const breaker = new CircuitBreaker({ clock, permittedNumberOfCallsInHalfOpenState: 2 });
+    const late = admitted(breaker);
+    breaker.onThrottled(admitted(breaker), minute);
+    clock.advance(minute);
+    const probes = [admitted(breaker), admitted(breaker)];
+    breaker.onThrottled(late, 2 * minute);
+    for (const probe of probes) breaker.onSuccess(probe);
+    expect(breaker.retryAfterMs).toBe(2 * minute);
+    expect(breaker.metrics()).toMatchObject({ state: 'open', late: 3 });
+  });
+
   it('is as long as the server asks, and no longer, where that is asked for', () => {
     const clock = new ManualClock();
     const breaker = new CircuitBreaker({ clock, openForHintAlone: true });

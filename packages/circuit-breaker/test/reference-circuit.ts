@@ -101,6 +101,7 @@ export class ReferenceCircuit {
     if (!inTime) {
       this.late += 1;
       if (this.state === 'open' && typeof result === 'object') this.#openUntil = Math.max(this.#openUntil, now + result.throttledMs);
+      if (this.state === 'half-open' && typeof result === 'object') this.#open(now, result.throttledMs, 'throttled');
       return;
     }
     call.answered = true;
@@ -144,7 +145,7 @@ export class ReferenceCircuit {
     if (this.state === 'open') return Math.ceil(this.#openUntil - now);
     const counted = this.#probes.filter((probe) => probe.result !== 'ignore');
     if (this.state !== 'half-open' || counted.length < this.#options.probes) return 0;
-    return Math.min(...counted.filter((probe) => probe.result === undefined).map((probe) => probe.deadline)) - now;
+    return Math.min(this.#options.openMs, ...counted.filter((probe) => probe.result === undefined).map((probe) => probe.deadline - now));
   }
 
   metrics(now: number) {
