@@ -139,9 +139,7 @@ describe('retry', () => {
     await clock.advanceAsync(100_000);
     expect(fn).toHaveBeenCalledTimes(1);
   });
-});
 
-describe('timeout', () => {
   it('gives each attempt a signal of its own, and aborts the one that runs', async () => {
     const clock = new ManualClock();
     const caller = new AbortController();
@@ -156,7 +154,9 @@ describe('timeout', () => {
     caller.abort('left');
     expect([await call, signals[2]?.reason]).toEqual(['left', 'left']);
   });
+});
 
+describe('timeout', () => {
   it('rejects when the time is up and aborts the signal with the same error', async () => {
     const clock = new ManualClock();
     let signal: AbortSignal | undefined;
