@@ -13,6 +13,7 @@ import { record } from './results.ts';
 /** What is measured for each question, as pnpm selects packages, and beside whom. */
 const questions: Readonly<Record<string, { readonly ours: string; readonly rivals: readonly string[] }>> = {
   'circuit-breaker': { ours: '@tidegate/circuit-breaker', rivals: ['cockatiel', 'opossum'] },
+  'many-breakers': { ours: '@tidegate/circuit-breaker', rivals: ['cockatiel', 'opossum'] },
   'rate-limit': { ours: '@tidegate/rate-limit', rivals: ['limiter', 'rate-limiter-flexible'] },
   'million-keys': { ours: '@tidegate/rate-limit', rivals: ['limiter', 'rate-limiter-flexible'] },
   gateway: { ours: '@tidegate/mcp-gateway...', rivals: [] },

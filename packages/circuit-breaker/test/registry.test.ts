@@ -317,5 +317,6 @@ describe('memory', () => {
     });
     expect(bare).toBeGreaterThan(200); // else nothing was measured
     expect(registry - bare).toBeLessThanOrEqual(200);
+    expect(registry, 'with a window of 100 calls').toBeLessThanOrEqual(1_024);
   });
 });
