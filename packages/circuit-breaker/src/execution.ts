@@ -70,13 +70,6 @@ export class Execution implements ExecutionContext {
     this.paidInto = parent?.paidInto;
   }
 
-  /** Another execution inside this one, with a signal of its own, that is called off when this one is. */
-  inner(): Execution {
-    const inner = new Execution(this);
-    this.onAbort((reason) => inner.abort(reason));
-    return inner;
-  }
-
   get suspendTimeouts(): () => () => void {
     return () => this.#suspend();
   }

@@ -139,21 +139,6 @@ describe('retry', () => {
     await clock.advanceAsync(100_000);
     expect(fn).toHaveBeenCalledTimes(1);
   });
-
-  it('gives each attempt a signal of its own, and aborts the one that runs', async () => {
-    const clock = new ManualClock();
-    const caller = new AbortController();
-    const signals: AbortSignal[] = [];
-    const fn = ({ signal }: { signal: AbortSignal }) => {
-      signals.push(signal);
-      return signals.length < 3 ? Promise.reject(new Error('down')) : new Promise<never>(() => {});
-    };
-    const call = outcomeOf(retry({ initialDelayMs: 1, clock }).execute(fn, { signal: caller.signal }));
-    await clock.advanceAsync(10);
-    expect(new Set(signals).size).toBe(3);
-    caller.abort('left');
-    expect([await call, signals[2]?.reason]).toEqual(['left', 'left']);
-  });
 });
 
 describe('timeout', () => {

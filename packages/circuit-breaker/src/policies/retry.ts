@@ -100,10 +100,9 @@ export class Retry implements Policy {
     if (budget !== undefined) payIn(budget, execution);
     const startedAt = maxElapsedMs === Number.POSITIVE_INFINITY ? 0 : clock.now();
     let delayMs: number | undefined;
-    let own = execution;
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const value = await fn(own);
+        const value = await fn(execution);
         delayMs = this.#afterValue(value, attempt, startedAt, delayMs);
         if (delayMs === undefined) return value;
       } catch (error) {
@@ -113,7 +112,6 @@ export class Retry implements Policy {
       }
       await pause(delayMs, clock, execution);
       execution.throwIfAborted(); // an abort may come between the end of the wait and this line
-      own = execution.inner(); // a client that leaves its listeners behind leaves them on a signal that is gone
       this.#retries += 1;
     }
   }
