@@ -30,12 +30,17 @@ export async function opened<T>(fn: ProtectedStream<T>, execution: Execution): P
   if (typeof iterate !== 'function') throw new TypeError(`a stream must be an async iterable, not ${typeof source}`);
   const iterator = iterate.call(source);
   const stop = () => {
-    Promise.resolve(iterator.return?.()).catch(() => {}); // whoever called it off has his reason already
+    closeOf(iterator).catch(() => {}); // whoever called it off has his reason already
   };
   execution.onAbort(stop);
   if (execution.aborted) stop();
   execution.throwIfAborted();
   return new SourceStream(iterator, await iterator.next());
+}
+
+/** A rejection also where the source throws at once: whoever else hears of an abort is still to hear of it. */
+async function closeOf(iterator: AsyncIterator<unknown, unknown>): Promise<unknown> {
+  return iterator.return?.();
 }
 
 /** What a policy answers with in place of a stream is a plain one; returns it as one whose first item is there. */
