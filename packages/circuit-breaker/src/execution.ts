@@ -173,5 +173,6 @@ export function untilAborted<T>(promise: Promise<T>, execution: Execution): Prom
         reject(error);
       },
     );
+    execution.throwIfAborted(); // it may have been called off by what made the promise
   });
 }
