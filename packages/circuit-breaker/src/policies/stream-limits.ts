@@ -17,6 +17,7 @@ export class StreamLimits implements Pausable {
   };
   #total: Countdown | undefined;
   #turn: Countdown | undefined;
+  #pauses = 0;
 
   constructor(limits: TimeLimits, clock: Clock, parent: Execution) {
     this.#limits = limits;
@@ -26,11 +27,13 @@ export class StreamLimits implements Pausable {
   }
 
   pause(): void {
+    this.#pauses += 1;
     this.#total?.pause();
     this.#turn?.pause();
   }
 
   resume(): void {
+    this.#pauses -= 1;
     this.#total?.resume();
     this.#turn?.resume();
   }
@@ -62,7 +65,10 @@ export class StreamLimits implements Pausable {
 
   #countdown(kind: TimeoutKind): Countdown | undefined {
     const ms = this.#limits[kind];
-    return ms === undefined ? undefined : new Countdown(this.#clock, ms, () => this.#end(new TimeoutError(ms, kind)));
+    if (ms === undefined) return undefined;
+    const countdown = new Countdown(this.#clock, ms, () => this.#end(new TimeoutError(ms, kind)));
+    for (let i = 0; i < this.#pauses; i += 1) countdown.pause();
+    return countdown;
   }
 
   #clear(): void {
