@@ -112,10 +112,7 @@ export class ProtectedIterator<T> implements AsyncIterableIterator<T> {
   readonly #open: Opening<T>;
   readonly #signal: AbortSignal | undefined;
   readonly #execution = new Execution();
-  readonly #onAbort = () => {
-    this.#execution.abort(this.#signal?.reason);
-    this.#stream?.close().catch(() => {}); // another library's policy may not have passed the abort on
-  };
+  readonly #onAbort = () => this.#callOff(this.#signal?.reason);
   #stream: OpenStream<T> | undefined;
   #last: Promise<unknown> | undefined;
   #over = false;
@@ -142,7 +139,7 @@ export class ProtectedIterator<T> implements AsyncIterableIterator<T> {
   async return(value?: unknown): Promise<IteratorResult<T, unknown>> {
     const waiting = this.#last !== undefined;
     if (!this.#over && !waiting) await this.#end(() => this.#stream?.close());
-    if (!this.#over && waiting) this.#end(() => this.#execution.abort(left));
+    if (!this.#over && waiting) this.#end(() => this.#callOff(left));
     return { done: true, value };
   }
 
@@ -168,7 +165,18 @@ export class ProtectedIterator<T> implements AsyncIterableIterator<T> {
 
   async #first(): Promise<IteratorResult<T, unknown>> {
     this.#stream = await this.#open(this.#execution);
+    if (this.#execution.aborted) this.#close();
     return this.#stream.first;
+  }
+
+  #callOff(reason: unknown): void {
+    this.#execution.abort(reason);
+    this.#close();
+  }
+
+  /** Another library's policy may not have passed the abort on. */
+  #close(): void {
+    this.#stream?.close().catch(() => {});
   }
 
   #end<R>(last?: () => R): R | undefined {
