@@ -36,8 +36,8 @@ export class Probes {
     return true;
   }
 
-  /** The deadline of the probe that has been out longest, or Infinity. */
+  /** The first deadline of the probes that are out, or Infinity; not the oldest's where other settings came between. */
   earliestDeadline(): number {
-    return this.#deadlines?.values().next().value ?? Number.POSITIVE_INFINITY;
+    return Math.min(Number.POSITIVE_INFINITY, ...(this.#deadlines?.values() ?? []));
   }
 }
