@@ -33,9 +33,17 @@ export class CircuitOpenError implements Error {
     return `circuit '${this.limit}' is ${this.state} ${when}`;
   }
 
+  set message(value: string) {
+    Object.defineProperty(this, 'message', { value, configurable: true, writable: true });
+  }
+
   /** Name and message: where it was thrown says nothing. */
   get stack(): string {
     return `${this.name}: ${this.message}`;
+  }
+
+  set stack(value: string) {
+    Object.defineProperty(this, 'stack', { value, configurable: true, writable: true });
   }
 }
 
