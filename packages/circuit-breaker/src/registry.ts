@@ -124,7 +124,7 @@ export class CircuitBreakerRegistry<K = string> implements Iterable<readonly [K,
 
   /** Forgets all breakers. */
   clear(): void {
-    for (const entry of this.#entries.values()) this.#remove(entry, 'deleted');
+    for (const entry of [...this.#entries.values()]) this.#remove(entry, 'deleted'); // a listener may add some
   }
 
   /** All breakers with their keys, the first made first. */
