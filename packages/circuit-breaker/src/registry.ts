@@ -175,7 +175,8 @@ export class CircuitBreakerRegistry<K = string> implements Iterable<readonly [K,
   }
 
   #make(key: K): CircuitBreaker {
-    const made = new CircuitBreaker({ name: String(key), ...this.#optionsOf(key) });
+    const options = this.#optionsOf(key);
+    const made = new CircuitBreaker('name' in options ? options : { ...options, name: String(key) }); // an object may have no text
     while (this.#entries.size >= this.#max && !this.#entries.has(key)) this.#makeRoom();
     const meanwhile = this.#entries.get(key); // a listener or the options' function may have asked for it too
     if (meanwhile !== undefined) return meanwhile.breaker;
