@@ -151,6 +151,7 @@ export class PolicyFile {
   /** Looks at the file no longer; the policies go on as they are. */
   async close(): Promise<void> {
     this.#poll?.close();
+    await this.#reading;
   }
 
   /** As {@link PolicyFile.close}. */
