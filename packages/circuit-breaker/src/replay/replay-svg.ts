@@ -112,7 +112,7 @@ function text(x: number, y: number, content: string): string {
 }
 
 function instant(ms: number): string {
-  return new Date(ms).toISOString();
+  return new Date(Math.min(ms, 8.64e15)).toISOString(); // a call may end after the last instant that a Date knows
 }
 
 function round(value: number): number {
