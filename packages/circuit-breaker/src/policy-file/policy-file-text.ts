@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readFileSync, type Stats, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { type Mistake, parseText, positionOf } from '../json-text.ts';
+import { type Mistake, parseText, positionsIn } from '../json-text.ts';
 import { checkDocument } from './policy-file-check.ts';
 import { PolicyFileError, type PolicyProblem } from './policy-file-error.ts';
 import type { PolicySettings } from './policy-file-members.ts';
@@ -27,9 +27,10 @@ export function parsePolicies(bytes: Uint8Array, file: string): Policies {
 }
 
 function failed(file: string, text: string, mistakes: readonly (Mistake & Partial<PolicyProblem>)[]): PolicyFileError {
+  const positionOf = positionsIn(text);
   return new PolicyFileError(
     file,
-    mistakes.map(({ offset, ...problem }) => ({ pointer: '', ...problem, ...positionOf(text, offset) })),
+    mistakes.map(({ offset, ...problem }) => ({ pointer: '', ...problem, ...positionOf(offset) })),
   );
 }
 
