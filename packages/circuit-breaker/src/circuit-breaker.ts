@@ -5,7 +5,7 @@ import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
 import type { CircuitBreakerEvents } from './events.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, result, run, underSignal } from './execution.ts';
 import { judged, type Outcome, waitHint } from './outcome.ts';
-import { role } from './pipeline-order.ts';
+import { role } from './policy-role.ts';
 import { breakerSettings, type CircuitBreakerOptions, type Settings } from './settings.ts';
 import { type CircuitBreakerMetrics, type CircuitBreakerSnapshot, checkedSnapshot, elapsed } from './snapshot.ts';
 import { type Opening, type OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream } from './stream.ts';
@@ -266,7 +266,7 @@ export class CircuitBreaker implements Policy {
 
   #succeeded(permit: Permit, durationMs: number, now: number): void {
     const circuit = this.#circuit;
-    if (circuit.state === 'closed' && (permit >= circuit.generation || -permit >= circuit.generation) && !this.#tally.heard) {
+    if (circuit.state === 'closed' && circuit.isOwn(permit) && !this.#tally.heard) {
       circuit.succeed(permit, durationMs >= this.#settings.slowMs, now);
     } else {
       this.#finish(permit, 'success', durationMs, undefined);

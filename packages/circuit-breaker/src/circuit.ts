@@ -81,16 +81,24 @@ export class Circuit {
 
   /** The call has begun to answer and is no longer watched; returns the permit to give back instead. */
   answered(permit: Permit): Permit {
-    if (permit >= this.generation && this.state !== 'half-open') this.#inFlight?.end(permit);
+    if (permit < this.generation) return permit; // of an earlier state, or told before
+    if (this.state === 'half-open') this.#probes.answered(permit);
+    else this.#inFlight?.end(permit);
     return -permit;
   }
 
   /** Counts an outcome; false where it came too late to count. */
   finish(permit: Permit, outcome: Outcome, slow: boolean, now = Number.NaN): boolean {
     if (this.state === 'open' || this.state === 'half-open') this.#settleWait(this.#at(now)); // calls that hang are looked at when this one hangs no longer
-    const counted = Math.abs(permit) >= this.generation && this.#finishOwn(permit, outcome, slow, now);
+    const counted = this.isOwn(permit) && this.#finishOwn(permit, outcome, slow, now);
     if (!counted && typeof outcome === 'object') this.#stayAway(outcome.throttledMs);
     return counted;
+  }
+
+  /** Whether this state has handed the permit out, as it is or as {@link Circuit.answered} gives it back. */
+  isOwn(permit: Permit): boolean {
+    const own = permit < 0 ? -permit : permit;
+    return own >= this.generation && (own <= this.#lastPermit || own <= (this.#inFlight?.lastPermit ?? 0));
   }
 
   /** Counts a success of the closed circuit's present generation. */
@@ -265,8 +273,8 @@ export class Circuit {
 
   #settleWait(now: number): void {
     if (this.state === 'half-open') {
-      const deadline = this.#probes.earliestDeadline();
-      if (deadline <= now) this.#open(deadline, 0, 'probe-expired');
+      const deadline = this.#probes.missed(now);
+      if (deadline !== undefined) this.#open(deadline, 0, 'probe-expired');
     }
     if (this.state === 'open' && now >= this.#openUntil) this.#enter('half-open', 'wait-elapsed');
   }

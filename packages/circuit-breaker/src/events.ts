@@ -117,11 +117,16 @@ export class Listeners<Events extends { 'listener-error': { readonly error: unkn
   emit<E extends keyof Events & string>(event: E, payload: Events[E]): void {
     for (const listener of this.#emitter.listeners(event)) {
       try {
-        (listener as (payload: Events[E]) => void)(payload);
+        const answer = (listener as (payload: Events[E]) => unknown)(payload);
+        if (answer instanceof Promise) answer.catch((error) => this.#threw(event, payload, error)); // an async function fits the type
       } catch (error) {
-        if (event !== 'listener-error') this.emit('listener-error', errorOf<Events>(payload, error));
+        this.#threw(event, payload, error);
       }
     }
+  }
+
+  #threw(event: string, payload: unknown, error: unknown): void {
+    if (event !== 'listener-error') this.emit('listener-error', errorOf<Events>(payload, error));
   }
 }
 

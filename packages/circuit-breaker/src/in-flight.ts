@@ -55,9 +55,9 @@ export class InFlight {
   /** The call of that permit has answered or ended. */
   end(permit: Permit): void {
     const part = permit - this.#firstPermit;
-    if (part < 0) return;
-    if (part < this.#newest - parts) this.#slow -= 1;
-    else this.#add(part, -1);
+    if (part < 0 || part > this.#newest) return;
+    if (part < this.#newest - parts) this.#slow = Math.max(0, this.#slow - 1);
+    else if ((this.#young[part & (places - 1)] ?? 0) > 0) this.#add(part, -1); // a permit may come back twice
   }
 
   /** Whether any call has been in flight for so long that it is slow. */

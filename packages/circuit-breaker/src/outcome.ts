@@ -1,4 +1,4 @@
-import { numberWithin } from './options.ts';
+import { numberWithin, shown } from './options.ts';
 
 /**
  * What a finished call says about the health of what was called.
@@ -37,7 +37,8 @@ export function judged(classify: Classifier, rule: 'error' | 'value', what: unkn
 export function checkedOutcome(answer: unknown): Outcome {
   if (answer === 'success' || answer === 'failure' || answer === 'ignore') return answer;
   if (typeof answer === 'object' && answer !== null && 'throttledMs' in answer) return { throttledMs: waitHint(answer.throttledMs) };
-  throw new RangeError(`a classifier must answer 'success', 'failure', 'ignore' or { throttledMs }, not ${String(answer)}`);
+  if (answer instanceof Promise) answer.catch(() => {}); // what an async rule throws has nobody to hear it
+  throw new RangeError(`a classifier must answer 'success', 'failure', 'ignore' or { throttledMs }, not ${shown(answer)}`);
 }
 
 /** Checks for how long a server asks to be left alone. */

@@ -1,10 +1,6 @@
 import type { Policy } from './execution.ts';
-
-/** What a policy does, as far as the order in a pipeline depends on it. */
-export type PolicyRole = 'fallback' | 'retry' | 'circuit-breaker' | 'bulkhead' | 'hedge' | 'timeout' | 'chaos';
-
-/** Under which a policy of this package says its {@link PolicyRole}; registered, so that another copy of the package is understood. */
-export const role: unique symbol = Symbol.for('tidegate.policy-role') as typeof role;
+import { functionOf } from './options.ts';
+import { type PolicyRole, role } from './policy-role.ts';
 
 /** Orders that undo what the outer policy is for. */
 const wrong: ReadonlyArray<{ readonly outer: PolicyRole; readonly inner: PolicyRole; readonly because: string }> = [
@@ -22,6 +18,7 @@ const wrong: ReadonlyArray<{ readonly outer: PolicyRole; readonly inner: PolicyR
 
 /** Throws a RangeError where the first of two policies would undo what the other is for; the first policy is the outermost. */
 export function checkOrder(policies: readonly Policy[]): void {
+  for (const policy of policies) functionOf('pipeline: execute of each of the policies', policy?.execute);
   const roles = policies.map((policy) => (policy as { readonly [role]?: PolicyRole })[role]);
   for (const { outer, inner, because } of wrong) {
     const at = roles.indexOf(outer);

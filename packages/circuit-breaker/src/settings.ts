@@ -1,6 +1,6 @@
 import type { Backoff } from './backoff.ts';
 import { type Clock, systemClock } from './clock.ts';
-import { fraction, longestTimerMs, numberWithin, onlyKnown, trueOrFalse, wholeNumber } from './options.ts';
+import { clockOf, fraction, functionOf, longestTimerMs, numberWithin, onlyKnown, textOf, trueOrFalse, wholeNumber } from './options.ts';
 import type { Classifier } from './outcome.ts';
 import { mostProbes } from './probes.ts';
 import { type RateThresholds, rateThresholds } from './windows/rate-thresholds.ts';
@@ -109,7 +109,7 @@ export function breakerSettings(options: CircuitBreakerOptions): Settings {
   const failureRate = fraction('failureRateThreshold', failureRateThreshold);
   const slow = slowMs(options);
   return {
-    name,
+    name: textOf('name', name),
     openFor,
     openForHintAlone: trueOrFalse('openForHintAlone', openForHintAlone),
     probes: wholeNumber('permittedNumberOfCallsInHalfOpenState', probes, 1, mostProbes),
@@ -120,8 +120,8 @@ export function breakerSettings(options: CircuitBreakerOptions): Settings {
     slowInFlight: slowInFlight(options, slow),
     probeFailureRate: consecutive ? 1 / probes : failureRate,
     classify: checkedClassifier(classify),
-    clock,
-    random: options.random ?? Math.random,
+    clock: clockOf(clock),
+    random: functionOf('random', options.random ?? Math.random),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { CircuitRecord } from './circuit-record.ts';
 import { type CircuitState, circuitStates } from './circuit-state.ts';
-import { numberWithin, wholeNumber } from './options.ts';
+import { numberWithin, shown, wholeNumber } from './options.ts';
 import type { Totals } from './tally.ts';
 import type { TimeBucket, WindowCounts, WindowSnapshot } from './windows/sliding-window.ts';
 
@@ -27,12 +27,12 @@ const many = Number.MAX_SAFE_INTEGER;
 /** Checks what was read back; throws a RangeError that names the member, its value and what is allowed. */
 export function checkedSnapshot(json: unknown): CircuitBreakerSnapshot {
   const from = members('snapshot', json);
-  if (from['version'] !== 1) throw new RangeError(`snapshot.version must be 1, not ${String(from['version'])}`);
+  if (from['version'] !== 1) throw new RangeError(`snapshot.version must be 1, not ${shown(from['version'])}`);
   const count = (name: string) => wholeNumber(`snapshot.${name}`, from[name] as number, 0, many);
   const time = (name: string) => numberWithin(`snapshot.${name}`, from[name] as number, 0, many);
-  if (typeof from['name'] !== 'string') throw new RangeError(`snapshot.name must be a string, not ${String(from['name'])}`);
+  if (typeof from['name'] !== 'string') throw new RangeError(`snapshot.name must be a string, not ${shown(from['name'])}`);
   if (!circuitStates.includes(from['state'] as CircuitState)) {
-    throw new RangeError(`snapshot.state must be one of ${circuitStates.join(', ')}, not ${String(from['state'])}`);
+    throw new RangeError(`snapshot.state must be one of ${circuitStates.join(', ')}, not ${shown(from['state'])}`);
   }
   return {
     version: 1,
@@ -71,12 +71,12 @@ function checkedWindow(json: unknown): WindowSnapshot {
       return { type: 'consecutive', failures: wholeNumber('snapshot.window.failures', from['failures'] as number, 0, many) };
     case 'count':
       if (typeof from['calls'] === 'string' && /^[0-3]*$/.test(from['calls'])) return { type: 'count', calls: from['calls'] };
-      throw new RangeError(`snapshot.window.calls must be a string of the digits 0 to 3, not ${JSON.stringify(from['calls'])}`);
+      throw new RangeError(`snapshot.window.calls must be a string of the digits 0 to 3, not ${shown(from['calls'])}`);
     case 'time':
       if (Array.isArray(from['buckets'])) return { type: 'time', buckets: from['buckets'].map(checkedBucket) };
-      throw new RangeError(`snapshot.window.buckets must be an array, not ${JSON.stringify(from['buckets'])}`);
+      throw new RangeError(`snapshot.window.buckets must be an array, not ${shown(from['buckets'])}`);
     default:
-      throw new RangeError(`snapshot.window.type must be 'consecutive', 'count' or 'time', not '${String(from['type'])}'`);
+      throw new RangeError(`snapshot.window.type must be 'consecutive', 'count' or 'time', not '${shown(from['type'])}'`);
   }
 }
 
@@ -97,6 +97,6 @@ function windowCounts(place: string, from: Readonly<Record<string, unknown>>): W
 
 function members(place: string, json: unknown): Readonly<Record<string, unknown>> {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw new RangeError(`${place} must be an object, not ${String(json)}`);
+    throw new RangeError(`${place} must be an object, not ${shown(json)}`);
   return json as Record<string, unknown>;
 }

@@ -137,9 +137,13 @@ export class ProtectedIterator<T> implements AsyncIterableIterator<T> {
   }
 
   async return(value?: unknown): Promise<IteratorResult<T, unknown>> {
-    const waiting = this.#last !== undefined;
-    if (!this.#over && !waiting) await this.#end(() => this.#stream?.close());
-    if (!this.#over && waiting) this.#end(() => this.#callOff(left));
+    if (!this.#over && this.#last !== undefined) {
+      this.#end();
+      this.#callOff(left);
+    } else if (!this.#over) {
+      this.#over = true;
+      await this.#leave();
+    }
     return { done: true, value };
   }
 
@@ -179,9 +183,17 @@ export class ProtectedIterator<T> implements AsyncIterableIterator<T> {
     this.#stream?.close().catch(() => {});
   }
 
-  #end<R>(last?: () => R): R | undefined {
+  /** Waits for the source to close, which an abort can still end. */
+  async #leave(): Promise<void> {
+    try {
+      if (this.#stream !== undefined && !this.#execution.aborted) await untilAborted(this.#stream.close(), this.#execution);
+    } finally {
+      this.#end();
+    }
+  }
+
+  #end(): void {
     this.#over = true;
     this.#signal?.removeEventListener('abort', this.#onAbort);
-    return last?.();
   }
 }

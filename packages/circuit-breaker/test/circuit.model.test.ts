@@ -160,7 +160,7 @@ class Pair {
     if (next.do === 'transition') this.#transition(next.to);
     if (next.do === 'look') this.look();
     if (next.do === 'restart') this.#restart();
-    if (next.do === 'reconfigure') this.#breaker.reconfigure(this.#options);
+    if (next.do === 'reconfigure') this.#reconfigure();
   }
 
   look(): void {
@@ -172,6 +172,12 @@ class Pair {
       expect(this.#heard).toEqual({ changes, told, readmissions });
     }
     expect(this.#clock.pendingTimers).toBe(0);
+  }
+
+  /** The same options change nothing but that somebody has looked at what time has brought. */
+  #reconfigure(): void {
+    this.#breaker.reconfigure(this.#options);
+    this.#reference.settleWait(this.#clock.now());
   }
 
   /** Another process goes on, without the calls of this one. */

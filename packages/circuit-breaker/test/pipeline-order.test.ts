@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { chaosFault } from '../src/chaos.ts';
 import { CircuitBreaker } from '../src/index.ts';
-import { role } from '../src/pipeline-order.ts';
 import { bulkhead, fallback, hedge, type Policy, pipeline, retry, timeout } from '../src/policies.ts';
+import { role } from '../src/policy-role.ts';
 
 const policies = {
   fallback: fallback({ to: () => 1 }),

@@ -67,12 +67,13 @@ export class ReferenceCircuit {
   }
 
   settle(now: number): void {
-    this.#settleWait(now);
+    this.settleWait(now);
     if (this.state === 'closed' || this.state === 'metrics-only') this.#settleInFlight(now);
   }
 
-  #settleWait(now: number): void {
+  settleWait(now: number): void {
     if (this.state === 'half-open') {
+      for (const probe of this.#probes) if (probe.answered && probe.deadline <= now) probe.result ??= 'ignore';
       const overdue = this.#probes.filter((probe) => probe.result === undefined && probe.deadline <= now);
       if (overdue.length > 0) this.#open(Math.min(...overdue.map((probe) => probe.deadline)), 0, 'probe-expired');
     }
@@ -95,7 +96,7 @@ export class ReferenceCircuit {
   }
 
   finish(call: ReferenceCall, result: Result, slowly: boolean, now: number): void {
-    this.#settleWait(now);
+    this.settleWait(now);
     const inTime = call.era === this.#era && !(call.probe && call.result !== undefined);
     this.#visit(`${this.state}: ${typeof result === 'object' ? 'throttled' : result} ${inTime ? 'counts' : 'is late'}`);
     if (!inTime) {

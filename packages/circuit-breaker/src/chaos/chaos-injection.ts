@@ -1,6 +1,6 @@
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
 import { numberWithin, wholeNumber } from '../options.ts';
-import { role } from '../pipeline-order.ts';
+import { role } from '../policy-role.ts';
 import { type Opening, type OpenStream, openedOf, runStream } from '../stream.ts';
 import { seededChance } from './seeded-chance.ts';
 

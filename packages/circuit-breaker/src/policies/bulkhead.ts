@@ -1,8 +1,8 @@
 import pLimit from 'p-limit';
 import { type Clock, systemClock } from '../clock.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
-import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from '../options.ts';
-import { role } from '../pipeline-order.ts';
+import { clockOf, longestTimerMs, numberWithin, onlyKnown, textOf, wholeNumber } from '../options.ts';
+import { role } from '../policy-role.ts';
 import { type Opening, type OpenStream, runStream, WatchedStream } from '../stream.ts';
 import { BulkheadFullError, stackless } from './policy-errors.ts';
 import { WaitingLine } from './waiting-line.ts';
@@ -35,18 +35,18 @@ export interface BulkheadMetrics {
  * Bounds how many calls run at once, and how many wait for that.
  *
  * A call holds its place until its function has really ended, also after an abort or a time limit: what ignores its signal
- * still runs. A stream holds it to its end, or until it is called off. A call that waits and is aborted rejects at once with the caller's reason and takes no place.
+ * still runs. A stream that is open holds it to its end, or until it is called off. A call that waits and is aborted rejects at once with the caller's reason and takes no place.
  */
 export function bulkhead(options: BulkheadOptions): Bulkhead {
   onlyKnown('bulkhead', options, ['name', 'maxConcurrent', 'maxQueue', 'maxWaitMs', 'clock']);
   const { name = 'default', maxConcurrent, maxQueue = 0, maxWaitMs, clock = systemClock } = options;
   if (maxWaitMs !== undefined && maxQueue === 0) throw new RangeError('maxWaitMs needs a maxQueue: without one no call waits');
   return new Bulkhead({
-    name,
+    name: textOf('name', name),
     maxConcurrent: wholeNumber('maxConcurrent', maxConcurrent, 1, mostCalls),
     maxQueue: wholeNumber('maxQueue', maxQueue, 0, mostCalls),
     maxWaitMs: maxWaitMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('maxWaitMs', maxWaitMs, 1, longestTimerMs),
-    clock,
+    clock: clockOf(clock),
   });
 }
 

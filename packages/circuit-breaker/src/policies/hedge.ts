@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
 import { onlyKnown, wholeNumber } from '../options.ts';
-import { role } from '../pipeline-order.ts';
+import { role } from '../policy-role.ts';
 import { HedgeDelay, type QuantileDelay } from './hedge-delay.ts';
 import { type HedgeCounts, HedgedCall, type HedgeSettings } from './hedged-call.ts';
 import { checkedBudget, payIn, type RetryBudget } from './retry-budget.ts';

@@ -11,6 +11,7 @@ import {
   underSignal,
 } from '../execution.ts';
 import { checkOrder } from '../pipeline-order.ts';
+import { role } from '../policy-role.ts';
 import {
   type Opening,
   type OpenStream,
@@ -87,6 +88,8 @@ export class Pipeline implements Policy {
     const inner = (context: Partial<ExecutionContext> | undefined) =>
       inside(context, execution, (within) => this.#openFrom(at + 1, open, within));
     if (watchesStreams(policy)) return policy[runStream](inner, execution);
+    if (!isChained(policy) && role in policy)
+      throw new RangeError(`pipeline: the ${policy[role]} is of another copy of this package, which cannot watch a stream`);
     return isChained(policy) ? policy[run](inner, execution) : foreign(policy, inner, execution);
   }
 }

@@ -1,6 +1,6 @@
 import type { Backoff, BackoffKind } from '../backoff.ts';
 import { type Clock, systemClock } from '../clock.ts';
-import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from '../options.ts';
+import { clockOf, functionOf, longestTimerMs, numberWithin, onlyKnown, wholeNumber } from '../options.ts';
 import type { Classifier } from '../outcome.ts';
 import { checkedClassifier } from '../settings.ts';
 import { checkedBudget, type RetryBudget } from './retry-budget.ts';
@@ -92,9 +92,9 @@ export function retrySettings(options: RetryOptions): RetrySettings {
     maxElapsedMs: maxElapsedMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('maxElapsedMs', maxElapsedMs, 0, longestTimerMs),
     budget: checkedBudget(options.budget),
     classify: options.classify === undefined ? {} : checkedClassifier(options.classify),
-    retryIf: options.retryIf,
-    clock: options.clock ?? systemClock,
-    random: options.random ?? Math.random,
+    retryIf: options.retryIf && functionOf('retryIf', options.retryIf),
+    clock: clockOf(options.clock ?? systemClock),
+    random: functionOf('random', options.random ?? Math.random),
   };
 }
 

@@ -3,7 +3,7 @@ import { isRefusal } from '../errors.ts';
 import { Listeners } from '../events.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
 import { type Classifier, checkedOutcome, type Outcome } from '../outcome.ts';
-import { role } from '../pipeline-order.ts';
+import { role } from '../policy-role.ts';
 import { OpenStream } from '../stream.ts';
 import { pause } from './pause.ts';
 import { payIn } from './retry-budget.ts';

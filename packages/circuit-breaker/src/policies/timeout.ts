@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { TimeoutError, type TimeoutKind } from '../errors.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, result, run, underSignal } from '../execution.ts';
-import { longestTimerMs, numberWithin, onlyKnown } from '../options.ts';
-import { role } from '../pipeline-order.ts';
+import { clockOf, longestTimerMs, numberWithin, onlyKnown } from '../options.ts';
+import { role } from '../policy-role.ts';
 import { type Opening, type OpenStream, runStream } from '../stream.ts';
 import { Countdown } from './countdown.ts';
 import { StreamLimits } from './stream-limits.ts';
@@ -39,7 +39,7 @@ export function timeout(options: TimeoutOptions): Timeout {
     ...limit('firstItemMs', 'first-item', firstItemMs),
     ...limit('idleMs', 'idle', idleMs),
   };
-  return new Timeout(limits, clock);
+  return new Timeout(limits, clockOf(clock));
 }
 
 function limit(option: string, kind: TimeoutKind, ms: number | undefined): TimeLimits {

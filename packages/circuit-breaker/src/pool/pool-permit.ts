@@ -44,7 +44,11 @@ export class Lease<M extends PoolMember> implements PoolPermit<M> {
   }
 
   onThrottled(throttledMs: number, error?: unknown): void {
-    this.finish({ throttledMs: waitHint(throttledMs) }, 0, error);
+    try {
+      this.finish({ throttledMs: waitHint(throttledMs) }, 0, error);
+    } finally {
+      this.finish('failure', 0, error); // where the hint is none
+    }
   }
 
   release(error?: unknown): void {

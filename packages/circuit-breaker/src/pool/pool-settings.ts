@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts';
-import { fraction, longestTimerMs, numberWithin, onlyKnown, wholeNumber } from '../options.ts';
+import { clockOf, fraction, functionOf, longestTimerMs, numberWithin, onlyKnown, textOf, wholeNumber } from '../options.ts';
 import type { Classifier } from '../outcome.ts';
 import { checkedClassifier } from '../settings.ts';
 
@@ -115,12 +115,12 @@ export function poolSettings<M extends PoolMember>(options: CircuitBreakerPoolOp
   const { name = 'default', order = 'round-robin', maxAttempts = 1, classify = {}, clock = systemClock } = options;
   if (!orders.includes(order)) throw new RangeError(`order must be one of ${orders.join(', ')}, not ${String(order)}`);
   return {
-    name,
+    name: textOf('name', name),
     members: checkedMembers(options.members),
     order,
     maxAttempts: wholeNumber('maxAttempts', maxAttempts, 1, 1_000),
     classify: checkedClassifier(classify),
-    clock,
+    clock: clockOf(clock),
     outliers: outlierSettings(options),
   };
 }
@@ -128,6 +128,7 @@ export function poolSettings<M extends PoolMember>(options: CircuitBreakerPoolOp
 function outlierSettings(options: CircuitBreakerPoolOptions<PoolMember>): OutlierSettings {
   const { consecutiveFailures = 5, baseEjectionMs = 30_000, maxEjectionJitterMs = 0, intervalMs = 10_000 } = options;
   const { maxEjectionFraction = 0.1, panicThreshold = 0.5, successRate = {}, failureRate, random = Math.random } = options;
+  functionOf('random', random);
   wholeNumber('baseEjectionMs', baseEjectionMs, 1, longestTimerMs);
   const { maxEjectionMs = Math.max(300_000, baseEjectionMs) } = options;
   return {

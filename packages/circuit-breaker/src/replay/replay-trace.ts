@@ -77,7 +77,8 @@ export function parseCall(text: string): RecordedCall | DroppedCalls | BadLine {
 }
 
 /** The first member of a call that is wrong, and why. */
-export function faultOf(call: object): [member: string, message: string] | undefined {
+export function faultOf(call: unknown): [member: string, message: string] | undefined {
+  if (typeof call !== 'object' || call === null) return wrong('call', 'an object', call);
   const { outcome, dropped } = call as { outcome?: unknown; dropped?: unknown };
   if (dropped === undefined || outcome !== undefined) return faultOfCall(call);
   return Number.isSafeInteger(dropped) && (dropped as number) > 0 ? undefined : wrong('dropped', 'a whole number from 1', dropped);
