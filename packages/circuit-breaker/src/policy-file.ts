@@ -14,6 +14,7 @@ import { breakerSettings } from './settings.ts';
 export type { FollowedPolicy } from './policy-file/followed-policy.ts';
 export type { PolicyCode } from './policy-file/named-policy.ts';
 export { PolicyFileError, type PolicyProblem } from './policy-file/policy-file-error.ts';
+export type { JsonSchema } from './policy-file/policy-file-members.ts';
 export { policyFileSchema } from './policy-file/policy-file-schema.ts';
 
 /** Where the policies of a service are, and what a file cannot hold of them. */
@@ -57,7 +58,7 @@ export interface PolicyFileEvents {
 }
 
 /**
- * The retries and breakers of a service by name, as a file says and as it changes.
+ * The policies of a service by name (retries, breakers, bulkheads, time limits), as a file says and as it changes.
  *
  * Reads the file at once. A change is taken as a whole or not at all; counts, states and windows of the breakers stay, and a
  * retry or a time limit under way ends as it began.
@@ -118,8 +119,8 @@ export class PolicyFile {
   }
 
   /**
-   * Retry, breaker and timeout of that name around each other, those of them that the file has; always the same object. The
-   * breaker is the one of {@link PolicyFile.breaker}.
+   * Retry, breaker, bulkhead and timeout of that name around each other, those of them that the file has; always the same
+   * object. The breaker is the one of {@link PolicyFile.breaker}.
    *
    * @throws RangeError for a name that the file does not have.
    */

@@ -1,9 +1,9 @@
-import { type ChainedPolicy, type ExecuteOptions, Execution, type Protected, run, underSignal } from '../execution.ts';
+import { type ChainedPolicy, type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
 import { type PolicyRole, role } from '../pipeline-order.ts';
 import { type Opening, type OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream, type StreamPolicy } from '../stream.ts';
 
 /** A policy whose settings follow a file. A run ends under the settings it began with. */
-export class FollowedPolicy implements ChainedPolicy {
+export class FollowedPolicy implements Policy {
   /** @internal */
   readonly [role]: PolicyRole | undefined;
   #current: ChainedPolicy;

@@ -40,9 +40,13 @@ export interface PolicyReport {
 
 /** A change of the state in a replay. */
 export interface ReplayedTransition {
+  /** When, in ms since the Unix epoch. */
   readonly atMs: number;
+  /** The state that ended. */
   readonly from: CircuitState;
+  /** The state that began. */
   readonly to: CircuitState;
+  /** Why. */
   readonly reason: TransitionReason;
 }
 
