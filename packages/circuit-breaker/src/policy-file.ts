@@ -1,8 +1,8 @@
 import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { EventEmitter } from 'eventemitter3';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { Listeners } from './events.ts';
 import { longestTimerMs, onlyKnown, wholeNumber } from './options.ts';
 import type { FollowedPolicy } from './policy-file/followed-policy.ts';
 import { codeOptions, NamedPolicy, type PolicyCode } from './policy-file/named-policy.ts';
@@ -75,7 +75,7 @@ export class PolicyFile {
   readonly #options: PolicyFileOptions;
   readonly #around: { readonly clock: Clock; readonly random: () => number };
   readonly #given = new Map<string, NamedPolicy>();
-  readonly #emitter = new EventEmitter();
+  readonly #listeners = new Listeners<PolicyFileEvents>();
   readonly #poll: FilePoll | undefined;
   #policies: Policies;
   #bytes: Uint8Array;
@@ -130,11 +130,7 @@ export class PolicyFile {
 
   /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */
   on<E extends keyof PolicyFileEvents>(event: E, listener: (event: PolicyFileEvents[E]) => void): () => void {
-    const own = (payload: PolicyFileEvents[E]) => listener(payload); // so that removing one addition of a function leaves its others
-    this.#emitter.on(event, own);
-    return () => {
-      this.#emitter.off(event, own);
-    };
+    return this.#listeners.add(event, listener);
   }
 
   /**
@@ -186,14 +182,14 @@ export class PolicyFile {
       const settings = policies.get(name);
       if (settings !== undefined) this.#given.get(name)?.follow(settings);
     }
-    this.#emit('reloaded', { changed });
+    this.#listeners.emit('reloaded', { changed });
     return changed;
   }
 
   #refuse(error: PolicyFileError): void {
     if (this.#refused === error.message) return;
     this.#refused = error.message;
-    this.#emit('refused', { error });
+    this.#listeners.emit('refused', { error });
   }
 
   #named(name: string): NamedPolicy {
@@ -229,16 +225,6 @@ export class PolicyFile {
       for (const [part, options] of Object.entries(codeOptions))
         onlyKnown(`${where}.${part}`, own[part as keyof PolicyCode] ?? {}, options);
       breakerSettings({ ...own.circuitBreaker });
-    }
-  }
-
-  #emit<E extends keyof PolicyFileEvents>(event: E, payload: PolicyFileEvents[E]): void {
-    for (const listener of this.#emitter.listeners(event)) {
-      try {
-        (listener as (payload: PolicyFileEvents[E]) => void)(payload);
-      } catch (error) {
-        if (event !== 'listener-error') this.#emit('listener-error', { error });
-      }
     }
   }
 }

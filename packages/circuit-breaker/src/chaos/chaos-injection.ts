@@ -1,4 +1,4 @@
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
+import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
 import { numberWithin, wholeNumber } from '../options.ts';
 import { role } from '../pipeline-order.ts';
 import { type Opening, type OpenStream, openedOf, runStream } from '../stream.ts';
@@ -57,8 +57,7 @@ export class Chaos implements Policy {
 
   /** Runs `fn`, or strikes it. An abort of `options.signal` rejects at once with its reason. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** The numbers of the policy now. */

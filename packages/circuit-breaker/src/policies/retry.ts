@@ -1,7 +1,7 @@
 import { delayAfter } from '../backoff.ts';
 import { isRefusal } from '../errors.ts';
 import { Listeners } from '../events.ts';
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
+import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
 import { type Classifier, checkedOutcome, type Outcome } from '../outcome.ts';
 import { role } from '../pipeline-order.ts';
 import { OpenStream } from '../stream.ts';
@@ -77,8 +77,7 @@ export class Retry implements Policy {
 
   /** Runs `fn` until it succeeds or another attempt is not worth it. An abort of `options.signal` rejects at once with its reason. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */
