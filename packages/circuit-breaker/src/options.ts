@@ -38,3 +38,15 @@ export function trueOrFalse(option: string, value: boolean): boolean {
   if (typeof value !== 'boolean') throw new RangeError(`${option} must be true or false, not ${String(value)}`);
   return value;
 }
+
+/** Returns `value` if it is a function. */
+export function functionOf<F>(option: string, value: F): F {
+  if (typeof value !== 'function') throw new RangeError(`${option} must be a function, not ${typeof value}`);
+  return value;
+}
+
+/** Returns `value` if it is one of those that are allowed. */
+export function oneOf<T>(option: string, value: T, allowed: readonly unknown[]): T {
+  if (!allowed.includes(value)) throw new RangeError(`${option} must be one of ${allowed.join(', ')}, not ${String(value)}`);
+  return value;
+}

@@ -1,5 +1,6 @@
 import type { Meter } from '@opentelemetry/api';
 import { circuitStates } from './circuit-state.ts';
+import { onlyKnown } from './options.ts';
 import { durationBounds, instruments, type Labels, share, type TelemetrySource, watch } from './telemetry.ts';
 
 export type { TelemetrySource } from './telemetry.ts';
@@ -19,7 +20,9 @@ export interface OtelOptions {
  * @example
  * const stop = instrumentCircuitBreakers(registry, { meter: metrics.getMeter('payments') });
  */
-export function instrumentCircuitBreakers(source: TelemetrySource, { meter }: OtelOptions): () => void {
+export function instrumentCircuitBreakers(source: TelemetrySource, options: OtelOptions): () => void {
+  onlyKnown('instrumentCircuitBreakers', options, ['meter']);
+  const { meter } = options;
   const counter = ({ name, ...options }: Instrument) => meter.createCounter(name, options);
   const gauge = ({ name, ...options }: Instrument) => meter.createObservableGauge(name, options);
   const [calls, transitions, readmissions] = [instruments.calls, instruments.transitions, instruments.readmissions].map(counter);

@@ -5,7 +5,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { Listeners } from './events.ts';
 import { longestTimerMs, onlyKnown, wholeNumber } from './options.ts';
 import type { FollowedPolicy } from './policy-file/followed-policy.ts';
-import { codeOptions, NamedPolicy, type PolicyCode } from './policy-file/named-policy.ts';
+import { codeOptions, NamedPolicy, type PolicyCode, type Surroundings } from './policy-file/named-policy.ts';
 import { PolicyFileError } from './policy-file/policy-file-error.ts';
 import { FilePoll } from './policy-file/policy-file-poll.ts';
 import { type Policies, parsePolicies, readBytes, readBytesNow } from './policy-file/policy-file-text.ts';
@@ -73,7 +73,7 @@ export class PolicyFile {
   /** The file, absolute. */
   readonly path: string;
   readonly #options: PolicyFileOptions;
-  readonly #around: { readonly clock: Clock; readonly random: () => number };
+  readonly #around: Surroundings;
   readonly #given = new Map<string, NamedPolicy>();
   readonly #listeners = new Listeners<PolicyFileEvents>();
   readonly #poll: FilePoll | undefined;

@@ -1,5 +1,6 @@
 import type * as prom from 'prom-client';
 import { circuitStates } from './circuit-state.ts';
+import { onlyKnown } from './options.ts';
 import { durationBounds, instruments, type Reading, share, type TelemetrySource, watch } from './telemetry.ts';
 
 export type { TelemetrySource } from './telemetry.ts';
@@ -22,7 +23,9 @@ export interface PrometheusOptions {
  * @example
  * const stop = registerCircuitBreakers([breaker, registry, pool], { client });
  */
-export function registerCircuitBreakers(source: TelemetrySource, { client, register = client.register }: PrometheusOptions): () => void {
+export function registerCircuitBreakers(source: TelemetrySource, options: PrometheusOptions): () => void {
+  onlyKnown('registerCircuitBreakers', options, ['client', 'register']);
+  const { client, register = client.register } = options;
   const names: string[] = [];
   const base = (instrument: Instrument, suffix: string, ...labels: string[]) => {
     const name = `${instrument.name.replaceAll('.', '_')}${suffix}`;

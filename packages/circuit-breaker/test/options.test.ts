@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ChaosFaultOptions, chaosBehavior, chaosFault, chaosLatency, chaosOutcome } from '../src/chaos.ts';
 import { CircuitBreaker, type CircuitBreakerOptions } from '../src/index.ts';
+import { instrumentCircuitBreakers } from '../src/otel.ts';
 import {
   type BulkheadOptions,
   bulkhead,
@@ -12,6 +13,8 @@ import {
   type TimeoutOptions,
   timeout,
 } from '../src/policies.ts';
+import { registerCircuitBreakers } from '../src/prometheus.ts';
+import { recordCalls, replayCalls } from '../src/replay.ts';
 
 type Make = (value: unknown) => unknown;
 
@@ -169,6 +172,7 @@ describe('what is not known is refused', () => {
     ['a classifier that is a function', () => breakerOf({ classify: () => 'ignore' }), 'classify'],
     ['a rule that is no function', () => breakerOf({ classify: { error: 'ignore' } }), 'classify.error'],
     ['an option of a retry', () => retry({ attempts: 3 } as RetryOptions), "'attempts'"],
+    ['a rule of a retry that is none', () => retry({ retryIf: true as never }), 'retryIf must be a function, not boolean'],
     ['an option of a budget', () => retryBudget({ percent: 20 } as object), "'percent'"],
     ['an option of a bulkhead', () => bulkhead({ maxConcurrent: 1, limit: 1 } as BulkheadOptions), "'limit'"],
     ['a wait without a queue', () => bulkhead({ maxConcurrent: 1, maxWaitMs: 1 }), 'maxWaitMs needs a maxQueue'],
@@ -192,6 +196,15 @@ describe('what is not known is refused', () => {
       () => chaosLatency({ injectionRate: 1, latencyMs: [1, 2, 3] } as never),
       'latencyMs must be a number from 0 to 2147483647, not 1,2,3',
     ],
+    ['an option of a recording', () => recordCalls(new CircuitBreaker(), { write: () => {}, path: 'x' } as never), "'path'"],
+    [
+      'a recording to no function',
+      () => recordCalls(new CircuitBreaker(), { write: 'x' as never }),
+      'write must be a function, not string',
+    ],
+    ['an option of a replay', () => replayCalls([], { policies: {}, policy: {} } as never), "'policy'"],
+    ['an option of OpenTelemetry', () => instrumentCircuitBreakers([], { meter: {}, name: 'x' } as never), "'name'"],
+    ['an option of Prometheus', () => registerCircuitBreakers([], { client: {}, prefix: 'x' } as never), "'prefix'"],
     ['an option of a timeout', () => timeout({ totalMs: 1, ideMs: 1 } as TimeoutOptions), "'ideMs'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(RangeError);

@@ -1,5 +1,5 @@
 import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
-import { numberWithin, wholeNumber } from '../options.ts';
+import { functionOf, numberWithin, wholeNumber } from '../options.ts';
 import { role } from '../pipeline-order.ts';
 import { type Opening, type OpenStream, openedOf, runStream } from '../stream.ts';
 import { seededChance } from './seeded-chance.ts';
@@ -47,11 +47,10 @@ export class Chaos implements Policy {
 
   /** @internal */
   constructor(kind: ChaosKind, { injectionRate, seed, enabled = () => true }: ChaosOptions, strike: Strike) {
-    if (typeof enabled !== 'function') throw new RangeError(`enabled must be a function, not ${typeof enabled}`);
     this.#kind = kind;
     this.#rate = numberWithin('injectionRate', injectionRate, 0, 1);
     this.#chance = seed === undefined ? Math.random : seededChance(wholeNumber('seed', seed, 0, 2 ** 32 - 1));
-    this.#enabled = enabled;
+    this.#enabled = functionOf('enabled', enabled);
     this.#strike = strike;
   }
 
@@ -79,10 +78,4 @@ export class Chaos implements Policy {
   async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
     return openedOf(await this[run]((inner) => open(inner as Execution), execution), execution);
   }
-}
-
-/** Returns `given` if it is a function. */
-export function functionOf<F>(option: string, given: F): F {
-  if (typeof given !== 'function') throw new RangeError(`${option} must be a function, not ${typeof given}`);
-  return given;
 }

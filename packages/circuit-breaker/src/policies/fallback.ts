@@ -1,5 +1,5 @@
 import { begin, type ExecuteOptions, type Execution, type ExecutionContext, type Policy, type Protected, run } from '../execution.ts';
-import { onlyKnown } from '../options.ts';
+import { functionOf, onlyKnown } from '../options.ts';
 import { role } from '../pipeline-order.ts';
 import { type Opening, type OpenStream, openedOf, runStream } from '../stream.ts';
 
@@ -33,10 +33,7 @@ export interface FallbackMetrics {
 export function fallback(options: FallbackOptions): Fallback {
   onlyKnown('fallback', options, ['to', 'fallbackIf']);
   const { to, fallbackIf = () => true } = options;
-  for (const [option, given] of Object.entries({ to, fallbackIf })) {
-    if (typeof given !== 'function') throw new RangeError(`${option} must be a function, not ${typeof given}`);
-  }
-  return new Fallback(to, fallbackIf);
+  return new Fallback(functionOf('to', to), functionOf('fallbackIf', fallbackIf));
 }
 
 /** What {@link fallback} makes. */

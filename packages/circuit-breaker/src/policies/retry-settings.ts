@@ -1,6 +1,6 @@
 import type { Backoff, BackoffKind } from '../backoff.ts';
 import { type Clock, systemClock } from '../clock.ts';
-import { longestTimerMs, numberWithin, onlyKnown, wholeNumber } from '../options.ts';
+import { functionOf, longestTimerMs, numberWithin, onlyKnown, wholeNumber } from '../options.ts';
 import type { Classifier } from '../outcome.ts';
 import { checkedClassifier } from '../settings.ts';
 import { checkedBudget, type RetryBudget } from './retry-budget.ts';
@@ -92,7 +92,7 @@ export function retrySettings(options: RetryOptions): RetrySettings {
     maxElapsedMs: maxElapsedMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('maxElapsedMs', maxElapsedMs, 0, longestTimerMs),
     budget: checkedBudget(options.budget),
     classify: options.classify === undefined ? {} : checkedClassifier(options.classify),
-    retryIf: options.retryIf,
+    retryIf: options.retryIf === undefined ? undefined : functionOf('retryIf', options.retryIf),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   };

@@ -2,7 +2,7 @@ import { delayAfter } from '../backoff.ts';
 import { isRefusal } from '../errors.ts';
 import { Listeners } from '../events.ts';
 import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
-import { type Classifier, checkedOutcome, type Outcome } from '../outcome.ts';
+import { judged, type Outcome } from '../outcome.ts';
 import { role } from '../pipeline-order.ts';
 import { OpenStream } from '../stream.ts';
 import { pause } from './pause.ts';
@@ -64,6 +64,7 @@ export class Retry implements Policy {
   /** @internal */
   readonly [role] = 'retry';
   readonly #settings: RetrySettings;
+  readonly #mistakes = { threw: (error: unknown) => this.#listeners?.emit('listener-error', { error }) };
   #calls = 0;
   #retries = 0;
   #exhausted = 0;
@@ -118,7 +119,7 @@ export class Retry implements Policy {
   /** The wait before the next attempt, or undefined where there is to be none. */
   #afterValue(value: unknown, attempt: number, startedAt: number, previousMs: number | undefined): number | undefined {
     if (this.#settings.classify.value === undefined || value instanceof OpenStream) return undefined; // what a stream brings is not known yet
-    const hintMs = this.#hintOf(this.#judged('value', value), value);
+    const hintMs = this.#hintOf(judged(this.#settings.classify, 'value', value, this.#mistakes), value);
     const delayMs = hintMs === undefined ? undefined : this.#delayAfter(attempt, hintMs, startedAt, previousMs, undefined);
     if (delayMs !== undefined) discard(value);
     return delayMs;
@@ -133,7 +134,7 @@ export class Retry implements Policy {
   #hintOfError(error: unknown): number | undefined {
     const { classify, clock } = this.#settings;
     if (!this.#maybeWorth(error)) return undefined;
-    return classify.error === undefined ? retryHintMs(error, clock) : this.#hintOf(this.#judged('error', error), error);
+    return classify.error === undefined ? retryHintMs(error, clock) : this.#hintOf(judged(classify, 'error', error, this.#mistakes), error);
   }
 
   #maybeWorth(error: unknown): boolean {
@@ -141,7 +142,7 @@ export class Retry implements Policy {
     try {
       return retryIf === undefined ? !isRefusal(error) : retryIf(error);
     } catch (thrown) {
-      this.#listeners?.emit('listener-error', { error: thrown });
+      this.#mistakes.threw(thrown);
       return false;
     }
   }
@@ -149,15 +150,6 @@ export class Retry implements Policy {
   #hintOf(outcome: Outcome, result: unknown): number | undefined {
     if (outcome === 'success' || outcome === 'ignore') return undefined;
     return outcome === 'failure' ? retryHintMs(result, this.#settings.clock) : outcome.throttledMs;
-  }
-
-  #judged(rule: keyof Classifier, result: unknown): Outcome {
-    try {
-      return checkedOutcome(this.#settings.classify[rule]?.(result));
-    } catch (error) {
-      this.#listeners?.emit('listener-error', { error });
-      return 'failure';
-    }
   }
 
   /** The wait that is allowed before the next attempt, or undefined. Counts and tells. */
