@@ -1,7 +1,7 @@
-import { Chaos, type ChaosOptions, chaosOptions, functionOf } from './chaos/chaos-injection.ts';
+import { Chaos, type ChaosOptions, chaosOptions } from './chaos/chaos-injection.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { ExecutionContext } from './execution.ts';
-import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
+import { functionOf, longestTimerMs, numberWithin, onlyKnown } from './options.ts';
 import { pause } from './policies/pause.ts';
 
 export type { Chaos, ChaosKind, ChaosMetrics, ChaosOptions } from './chaos/chaos-injection.ts';

@@ -97,8 +97,8 @@ export interface CircuitBreakerEvents {
   };
 }
 
-/** Listeners whose errors change nothing. Built only when somebody listens. */
-export class Listeners<Events extends { 'listener-error': { readonly error: unknown } } = CircuitBreakerEvents> {
+/** Listeners whose errors change nothing. */
+export class Listeners<Events extends { 'listener-error': { readonly error: unknown } }> {
   readonly #emitter = new EventEmitter();
 
   /** Whether nobody listens. */

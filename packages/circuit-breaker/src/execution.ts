@@ -159,6 +159,12 @@ export function underSignal<T>(signal: AbortSignal, start: (execution: Execution
   });
 }
 
+/** Runs `start` as a caller of `execute` asks: under the signal if there is one. */
+export function begin<T>(options: ExecuteOptions | undefined, start: (execution: Execution) => Promise<T>): Promise<T> {
+  const signal = options?.signal;
+  return signal === undefined ? start(new Execution()) : underSignal(signal, start);
+}
+
 /** What comes of `promise`, or the reason as soon as the execution is called off. */
 export function untilAborted<T>(promise: Promise<T>, execution: Execution): Promise<T> {
   return new Promise<T>((resolve, reject) => {

@@ -4,6 +4,7 @@ import { type PermitBreaker, PermitHold } from './fetch/permit-hold.ts';
 import { watchBody } from './fetch/watched-body.ts';
 import { longestTimerMs, numberWithin, onlyKnown } from './options.ts';
 import type { Classifier, Outcome } from './outcome.ts';
+import { checkedClassifier } from './settings.ts';
 
 export type { PermitBreaker } from './fetch/permit-hold.ts';
 
@@ -13,7 +14,10 @@ export interface BreakerFetchOptions<P = unknown> {
   readonly breaker: PermitBreaker<P>;
   /** What makes the requests. @defaultValue the global `fetch`, looked up at each call */
   readonly fetch?: typeof fetch;
-  /** What answers and errors mean; it sees headers only and must leave the body alone. @defaultValue `httpClassifier()` */
+  /**
+   * What answers and errors mean; it sees headers only and must leave the body alone. A rule that throws counts as `failure` and is
+   * told to nobody. @defaultValue `httpClassifier()`
+   */
   readonly classify?: Classifier;
   /**
    * From how many ms without headers on an abort counts as a failure. For clients that abort at their own time limit without
@@ -45,7 +49,7 @@ export function breakerFetch<P>(options: BreakerFetchOptions<P>): Fetch {
   onlyKnown('breakerFetch', options, known);
   const { breaker, clock = systemClock } = options;
   const send: Fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
-  const classify = options.classify ?? httpClassifier({ clock });
+  const classify = options.classify === undefined ? httpClassifier({ clock }) : checkedClassifier(options.classify);
   const { abortFailsAfterMs } = options;
   const patienceMs =
     abortFailsAfterMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('abortFailsAfterMs', abortFailsAfterMs, 0, longestTimerMs);

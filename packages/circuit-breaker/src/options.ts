@@ -69,3 +69,9 @@ export function clockOf<C extends object>(clock: C): C {
     functionOf(`clock.${method}`, (clock as Partial<Clock>)?.[method]);
   return clock;
 }
+
+/** Returns `value` if it is one of those that are allowed. */
+export function oneOf<T>(option: string, value: T, allowed: readonly unknown[]): T {
+  if (!allowed.includes(value)) throw new RangeError(`${option} must be one of ${allowed.join(', ')}, not ${shown(value)}`);
+  return value;
+}

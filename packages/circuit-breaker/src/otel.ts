@@ -1,4 +1,5 @@
 import { circuitStates } from './circuit-state.ts';
+import { onlyKnown } from './options.ts';
 import { durationBounds, instruments, type Labels, share, type TelemetrySource, watch } from './telemetry.ts';
 
 export type { TelemetrySource } from './telemetry.ts';
@@ -51,7 +52,9 @@ export interface OtelObservations {
  * @example
  * const stop = instrumentCircuitBreakers(registry, { meter: metrics.getMeter('payments') });
  */
-export function instrumentCircuitBreakers(source: TelemetrySource, { meter }: OtelOptions): () => void {
+export function instrumentCircuitBreakers(source: TelemetrySource, options: OtelOptions): () => void {
+  onlyKnown('instrumentCircuitBreakers', options, ['meter']);
+  const { meter } = options;
   const counter = ({ name, ...options }: Instrument) => meter.createCounter(name, options);
   const gauge = ({ name, ...options }: Instrument) => meter.createObservableGauge(name, options);
   const [calls, transitions, readmissions] = [instruments.calls, instruments.transitions, instruments.readmissions].map(counter);

@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { EventEmitter } from 'eventemitter3';
 import type { CircuitBreaker } from './circuit-breaker.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { Listeners } from './events.ts';
 import { longestTimerMs, onlyKnown, wholeNumber } from './options.ts';
 import type { FollowedPolicy } from './policy-file/followed-policy.ts';
-import { codeOptions, NamedPolicy, type PolicyCode } from './policy-file/named-policy.ts';
+import { codeOptions, NamedPolicy, type PolicyCode, type Surroundings } from './policy-file/named-policy.ts';
 import { PolicyFileError } from './policy-file/policy-file-error.ts';
 import { FilePoll } from './policy-file/policy-file-poll.ts';
 import { type Policies, parsePolicies, readBytes, readBytesNow } from './policy-file/policy-file-text.ts';
@@ -14,6 +14,7 @@ import { breakerSettings } from './settings.ts';
 export type { FollowedPolicy } from './policy-file/followed-policy.ts';
 export type { PolicyCode } from './policy-file/named-policy.ts';
 export { PolicyFileError, type PolicyProblem } from './policy-file/policy-file-error.ts';
+export type { JsonSchema } from './policy-file/policy-file-members.ts';
 export { policyFileSchema } from './policy-file/policy-file-schema.ts';
 
 /** Where the policies of a service are, and what a file cannot hold of them. */
@@ -57,7 +58,7 @@ export interface PolicyFileEvents {
 }
 
 /**
- * The retries and breakers of a service by name, as a file says and as it changes.
+ * The policies of a service by name (retries, breakers, bulkheads, time limits), as a file says and as it changes.
  *
  * Reads the file at once. A change is taken as a whole or not at all; counts, states and windows of the breakers stay, and a
  * retry or a time limit under way ends as it began.
@@ -72,9 +73,9 @@ export class PolicyFile {
   /** The file, absolute. */
   readonly path: string;
   readonly #options: PolicyFileOptions;
-  readonly #around: { readonly clock: Clock; readonly random: () => number };
+  readonly #around: Surroundings;
   readonly #given = new Map<string, NamedPolicy>();
-  readonly #emitter = new EventEmitter();
+  readonly #listeners = new Listeners<PolicyFileEvents>();
   readonly #poll: FilePoll | undefined;
   #policies: Policies;
   #bytes: Uint8Array;
@@ -118,8 +119,8 @@ export class PolicyFile {
   }
 
   /**
-   * Retry, breaker and timeout of that name around each other, those of them that the file has; always the same object. The
-   * breaker is the one of {@link PolicyFile.breaker}.
+   * Retry, breaker, bulkhead and timeout of that name around each other, those of them that the file has; always the same
+   * object. The breaker is the one of {@link PolicyFile.breaker}.
    *
    * @throws RangeError for a name that the file does not have.
    */
@@ -129,11 +130,7 @@ export class PolicyFile {
 
   /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */
   on<E extends keyof PolicyFileEvents>(event: E, listener: (event: PolicyFileEvents[E]) => void): () => void {
-    const own = (payload: PolicyFileEvents[E]) => listener(payload); // so that removing one addition of a function leaves its others
-    this.#emitter.on(event, own);
-    return () => {
-      this.#emitter.off(event, own);
-    };
+    return this.#listeners.add(event, listener);
   }
 
   /**
@@ -186,14 +183,14 @@ export class PolicyFile {
       const settings = policies.get(name);
       if (settings !== undefined) this.#given.get(name)?.follow(settings);
     }
-    this.#emit('reloaded', { changed });
+    this.#listeners.emit('reloaded', { changed });
     return changed;
   }
 
   #refuse(error: PolicyFileError): void {
     if (this.#refused === error.message) return;
     this.#refused = error.message;
-    this.#emit('refused', { error });
+    this.#listeners.emit('refused', { error });
   }
 
   #named(name: string): NamedPolicy {
@@ -229,16 +226,6 @@ export class PolicyFile {
       for (const [part, options] of Object.entries(codeOptions))
         onlyKnown(`${where}.${part}`, own[part as keyof PolicyCode] ?? {}, options);
       breakerSettings({ ...own.circuitBreaker });
-    }
-  }
-
-  #emit<E extends keyof PolicyFileEvents>(event: E, payload: PolicyFileEvents[E]): void {
-    for (const listener of this.#emitter.listeners(event)) {
-      try {
-        (listener as (payload: PolicyFileEvents[E]) => void)(payload);
-      } catch (error) {
-        if (event !== 'listener-error') this.#emit('listener-error', { error });
-      }
     }
   }
 }

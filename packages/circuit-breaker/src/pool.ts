@@ -1,7 +1,7 @@
 import { isRefusal, isTimeoutError } from './errors.ts';
 import { Listeners } from './events.ts';
-import { type ExecuteOptions, Execution, type ExecutionContext, underSignal } from './execution.ts';
-import { checkedOutcome, type Outcome } from './outcome.ts';
+import { begin, type ExecuteOptions, type Execution, type ExecutionContext } from './execution.ts';
+import { judged, type Outcome } from './outcome.ts';
 import { pickers, type Seat } from './pool/member-picker.ts';
 import { OutlierDetection } from './pool/outlier-detection.ts';
 import type { CircuitBreakerPoolEvents } from './pool/pool-events.ts';
@@ -64,6 +64,7 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
   readonly #detection: OutlierDetection;
   readonly #seats: readonly Seat<M>[];
   readonly #listeners = new Listeners<CircuitBreakerPoolEvents>();
+  readonly #mistakes = { threw: (error: unknown) => this.#listeners.emit('listener-error', { name: this.name, error }) };
   #told: Array<() => void> = [];
   #rejected = 0;
   #late = 0;
@@ -93,9 +94,7 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
    * @throws {@link PoolExhaustedError} without calling `fn` while no member takes calls.
    */
   execute<T>(fn: (member: M, context: ExecutionContext) => T | PromiseLike<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    if (signal === undefined) return this.#run(fn, new Execution());
-    return underSignal(signal, (execution) => this.#run(fn, execution));
+    return begin(options, (execution) => this.#run(fn, execution));
   }
 
   /** Asks for leave to call one member, without a promise or a closure; undefined while no member takes calls. */
@@ -114,7 +113,7 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
   members(): PoolMemberStatus<M>[] {
     const now = this.#settle();
     return this.#seats.map(({ at, member, inFlight }) => {
-      const host = this.#host(at);
+      const host = this.#detection.host(at);
       const { times: ejections, calls, failures } = host;
       const state = host.restUntil > now ? 'open' : host.state;
       return { member, state, retryAfterMs: this.#detection.waitMs(host, false, now), ejections, inFlight, calls, failures };
@@ -171,11 +170,11 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
     let outcome: Outcome;
     try {
       const value = await fn(lease.member, execution);
-      outcome = classify.value === undefined ? 'success' : this.#judged(() => classify.value?.(value));
+      outcome = classify.value === undefined ? 'success' : judged(classify, 'value', value, this.#mistakes);
       attempt = { failed: isFailure(outcome), value };
     } catch (error) {
       const byDefault = isRefusal(error) ? 'ignore' : 'failure';
-      outcome = classify.error === undefined ? byDefault : this.#judged(() => classify.error?.(error));
+      outcome = classify.error === undefined ? byDefault : judged(classify, 'error', error, this.#mistakes);
       attempt = { failed: isFailure(outcome), error };
     } finally {
       execution.offAbort(giveUp);
@@ -184,24 +183,15 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
     return attempt;
   }
 
-  #judged(classifier: () => unknown): Outcome {
-    try {
-      return checkedOutcome(classifier());
-    } catch (error) {
-      this.#listeners.emit('listener-error', { name: this.name, error });
-      return 'failure';
-    }
-  }
-
   #lease(tried: readonly number[]): Lease<M> | undefined {
     const detection = this.#detection;
     const now = this.#settle();
     const panic = detection.panics(now);
-    const able = this.#seats.filter(({ at }) => !tried.includes(at) && detection.takes(this.#host(at), panic, now));
+    const able = this.#seats.filter(({ at }) => !tried.includes(at) && detection.takes(detection.host(at), panic, now));
     const seat = pickers[this.#settings.order](able);
     if (seat === undefined) return undefined;
     seat.inFlight += 1;
-    const generation = detection.admit(this.#host(seat.at), now);
+    const generation = detection.admit(detection.host(seat.at), now);
     return new Lease(seat, (outcome, durationMs, error) => this.#finish(seat, generation, outcome, durationMs, error));
   }
 
@@ -245,12 +235,6 @@ export class CircuitBreakerPool<M extends PoolMember = PoolMember> {
   #countRefusal(): void {
     this.#rejected += 1;
     this.#listeners.emit('rejected', { name: this.name, retryAfterMs: this.#retryAfterMs() });
-  }
-
-  #host(at: number) {
-    const host = this.#detection.hosts[at];
-    if (host === undefined) throw new RangeError(`there is no member ${at}`);
-    return host;
   }
 }
 

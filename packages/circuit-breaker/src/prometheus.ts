@@ -1,4 +1,5 @@
 import { circuitStates } from './circuit-state.ts';
+import { onlyKnown } from './options.ts';
 import { durationBounds, instruments, type Reading, share, type TelemetrySource, watch } from './telemetry.ts';
 
 export type { TelemetrySource } from './telemetry.ts';
@@ -68,10 +69,9 @@ export interface PrometheusClient<R> {
  * @example
  * const stop = registerCircuitBreakers([breaker, registry, pool], { client });
  */
-export function registerCircuitBreakers<R extends PrometheusRegistry>(
-  source: TelemetrySource,
-  { client, register = client.register }: PrometheusOptions<R>,
-): () => void {
+export function registerCircuitBreakers<R extends PrometheusRegistry>(source: TelemetrySource, options: PrometheusOptions<R>): () => void {
+  onlyKnown('registerCircuitBreakers', options, ['client', 'register']);
+  const { client, register = client.register } = options;
   const names: string[] = [];
   const base = (instrument: Instrument, suffix: string, ...labels: string[]) => {
     const name = `${instrument.name.replaceAll('.', '_')}${suffix}`;

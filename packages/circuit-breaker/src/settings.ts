@@ -40,7 +40,7 @@ export interface CircuitBreakerOptions {
   readonly openForHintAlone?: boolean;
   /** Probes that a half-open circuit admits in all; the rest are refused at once. @defaultValue `1` */
   readonly permittedNumberOfCallsInHalfOpenState?: number;
-  /** How long a probe may take before it counts as failed, in ms. @defaultValue `waitDurationInOpenStateMs` */
+  /** How long a probe may take to answer before it counts as failed, in ms. @defaultValue `waitDurationInOpenStateMs` */
   readonly maxWaitDurationInHalfOpenStateMs?: number;
   /** What errors and values mean. */
   readonly classify?: Classifier;

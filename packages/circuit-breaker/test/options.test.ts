@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ChaosFaultOptions, chaosBehavior, chaosFault, chaosLatency, chaosOutcome } from '../src/chaos.ts';
 import { CircuitBreaker, type CircuitBreakerOptions } from '../src/index.ts';
+import { instrumentCircuitBreakers } from '../src/otel.ts';
 import {
   type BulkheadOptions,
   bulkhead,
@@ -12,6 +13,8 @@ import {
   type TimeoutOptions,
   timeout,
 } from '../src/policies.ts';
+import { registerCircuitBreakers } from '../src/prometheus.ts';
+import { recordCalls, replayCalls } from '../src/replay.ts';
 
 type Make = (value: unknown) => unknown;
 
@@ -169,11 +172,12 @@ describe('what is not known is refused', () => {
     ['a classifier that is a function', () => breakerOf({ classify: () => 'ignore' }), 'classify'],
     ['a rule that is no function', () => breakerOf({ classify: { error: 'ignore' } }), 'classify.error'],
     ['an option of a retry', () => retry({ attempts: 3 } as RetryOptions), "'attempts'"],
+    ['a rule of a retry that is none', () => retry({ retryIf: true as never }), 'retryIf must be a function, not true'],
     ['an option of a budget', () => retryBudget({ percent: 20 } as object), "'percent'"],
     ['an option of a bulkhead', () => bulkhead({ maxConcurrent: 1, limit: 1 } as BulkheadOptions), "'limit'"],
     ['a wait without a queue', () => bulkhead({ maxConcurrent: 1, maxWaitMs: 1 }), 'maxWaitMs needs a maxQueue'],
     ['an option of a fallback', () => fallback({ to: () => 1, value: 1 } as never), "'value'"],
-    ['a substitute that is no function', () => fallback({ to: 1 } as never), 'to must be a function, not number'],
+    ['a substitute that is no function', () => fallback({ to: 1 } as never), 'to must be a function, not 1'],
     ['a rule of a fallback that is none', () => fallback({ to: () => 1, fallbackIf: 1 } as never), 'fallbackIf must be a function'],
     ['an option of a hedge', () => hedge({ delayMs: 1, attempts: 1 } as never), "'attempts'"],
     ['an option of a delay', () => hedge({ delayMs: { quantile: 0.5, initialDelayMs: 1, p: 1 } as never }), "'p'"],
@@ -192,6 +196,11 @@ describe('what is not known is refused', () => {
       () => chaosLatency({ injectionRate: 1, latencyMs: [1, 2, 3] } as never),
       'latencyMs must be a number from 0 to 2147483647, not 1,2,3',
     ],
+    ['an option of a recording', () => recordCalls(new CircuitBreaker(), { write: () => {}, path: 'x' } as never), "'path'"],
+    ['a recording to no function', () => recordCalls(new CircuitBreaker(), { write: 'x' as never }), 'write must be a function, not x'],
+    ['an option of a replay', () => replayCalls([], { policies: {}, policy: {} } as never), "'policy'"],
+    ['an option of OpenTelemetry', () => instrumentCircuitBreakers([], { meter: {}, name: 'x' } as never), "'name'"],
+    ['an option of Prometheus', () => registerCircuitBreakers([], { client: {}, prefix: 'x' } as never), "'prefix'"],
     ['an option of a timeout', () => timeout({ totalMs: 1, ideMs: 1 } as TimeoutOptions), "'ideMs'"],
   ])('%s', (_, make, message) => {
     expect(make).toThrow(RangeError);

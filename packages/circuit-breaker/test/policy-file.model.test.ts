@@ -6,7 +6,7 @@ import { parsePolicies } from '../src/policy-file/policy-file-text.ts';
 import { PolicyFileError, policyFileSchema } from '../src/policy-file.ts';
 import { patience, scaledRuns } from './scale.ts';
 
-// a document is as often right as wrong: mostly values near the limits of the schema, now and then anything
+// mostly values near the limits of the schema, now and then anything: one document in twenty is right
 const anything = fc.oneof(
   fc.jsonValue({ maxDepth: 2 }),
   fc.constantFrom(null, true, -0, 1e21, 2 ** 53, 1.5, '', '1', [], {}, { toString: 1 }, { type: 'count' }),
@@ -106,8 +106,8 @@ describe('the parser of policy files', () => {
       }),
       { numRuns: runs },
     );
-    expect(right / runs).toBeGreaterThan(0.03);
-    expect(contradictory / runs).toBeGreaterThan(0.001);
+    expect(right / runs).toBeGreaterThan(0.02); // about 0.05
+    expect(contradictory / runs).toBeGreaterThan(0.001); // about 0.007
   });
 
   it('refuses garbage with a place, and throws nothing else', patience, () => {

@@ -1,6 +1,6 @@
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { ManualClock, type TempDir, tempDir, until } from '@tidegate/test-kit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CircuitBreaker, isTimeoutError } from '../src/index.ts';
@@ -386,13 +386,21 @@ describe('following', () => {
 
   test('ends with close, which may be called again, and what was handed out goes on', async () => {
     const { policies, told } = followed(breaker(5));
+    expect(clock.pendingTimers).toBe(1);
     await policies.close();
     await policies[Symbol.asyncDispose]();
-    writeFileSync(path, breaker(4));
-    await clock.advanceAsync(10_000);
-    await setImmediate();
     expect([told, clock.pendingTimers]).toEqual([[], 0]);
     expect(policies.breaker('a').state).toBe('closed');
+  });
+
+  test('ends with close in the middle of a look', async () => {
+    const { policies, told } = followed(breaker(5));
+    writeFileSync(path, breaker(4));
+    clock.advance(1_000);
+    expect(clock.pendingTimers).toBe(0);
+    await policies.close();
+    await sleep(50); // long enough for the look to come to its end, where it would plan the next
+    expect([told, clock.pendingTimers]).toEqual([[], 0]);
   });
 
   test('happens on the real clock each second by default', async () => {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ManualClock, type TempDir, tempDir } from '@tidegate/test-kit';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { CircuitBreaker, type CircuitBreakerOptions, type Outcome } from '../src/index.ts';
 import { fileSink, type RecordedCall, recordCalls, replayCalls, replayTrace } from '../src/replay.ts';
 import { deferred, outcomeOf } from './calls.ts';
@@ -107,6 +107,23 @@ describe('a sink into a file', () => {
       otherNames: 100,
       dropped: 0,
     });
+  });
+
+  test('is written as far as it was handed in, while more comes in without end', { timeout: 10_000 }, async () => {
+    const path = join(folder.path, 'busy.ndjson');
+    const sink = fileSink(path);
+    let feeding = true;
+    onTestFinished(() => {
+      feeding = false;
+    });
+    const feed = () => {
+      sink.write('{"more":1}\n');
+      if (feeding) setImmediate(feed);
+    };
+    feed();
+    sink.write('{"mine":1}\n');
+    await sink.flush();
+    expect(readFileSync(path, 'utf8')).toContain('{"mine":1}\n');
   });
 
   test('leaves out and counts what finds no room', async () => {

@@ -1,5 +1,5 @@
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
-import { numberWithin, wholeNumber } from '../options.ts';
+import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
+import { functionOf, numberWithin, wholeNumber } from '../options.ts';
 import { role } from '../policy-role.ts';
 import { type Opening, type OpenStream, openedOf, runStream } from '../stream.ts';
 import { seededChance } from './seeded-chance.ts';
@@ -47,18 +47,16 @@ export class Chaos implements Policy {
 
   /** @internal */
   constructor(kind: ChaosKind, { injectionRate, seed, enabled = () => true }: ChaosOptions, strike: Strike) {
-    if (typeof enabled !== 'function') throw new RangeError(`enabled must be a function, not ${typeof enabled}`);
     this.#kind = kind;
     this.#rate = numberWithin('injectionRate', injectionRate, 0, 1);
     this.#chance = seed === undefined ? Math.random : seededChance(wholeNumber('seed', seed, 0, 2 ** 32 - 1));
-    this.#enabled = enabled;
+    this.#enabled = functionOf('enabled', enabled);
     this.#strike = strike;
   }
 
   /** Runs `fn`, or strikes it. An abort of `options.signal` rejects at once with its reason. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** The numbers of the policy now. */
@@ -80,10 +78,4 @@ export class Chaos implements Policy {
   async [runStream]<T>(open: Opening<T>, execution: Execution): Promise<OpenStream<T>> {
     return openedOf(await this[run]((inner) => open(inner as Execution), execution), execution);
   }
-}
-
-/** Returns `given` if it is a function. */
-export function functionOf<F>(option: string, given: F): F {
-  if (typeof given !== 'function') throw new RangeError(`${option} must be a function, not ${typeof given}`);
-  return given;
 }

@@ -1,6 +1,6 @@
 import { type Clock, systemClock } from '../clock.ts';
 import { isRefusal } from '../errors.ts';
-import { longestTimerMs, numberWithin, onlyKnown } from '../options.ts';
+import { longestTimerMs, numberWithin, oneOf, onlyKnown } from '../options.ts';
 import type { Classifier, Outcome } from '../outcome.ts';
 import { fieldsOf } from './api-error.ts';
 import { retryAfterOf, shouldRetryOf } from './server-hint.ts';
@@ -64,11 +64,6 @@ export function statusRules(options: HttpClassifierOptions, hopeless: StatusRule
   if (typeof throttledWithoutHint === 'number') numberWithin('throttledWithoutHint', throttledWithoutHint, 0, longestTimerMs);
   else oneOf('throttledWithoutHint', throttledWithoutHint, ['failure', 'ignore', 'a number of ms']);
   return { rateLimited, throttledWithoutHint, clock, hopeless };
-}
-
-/** @internal */
-export function oneOf(option: string, value: unknown, allowed: readonly string[]): void {
-  if (!allowed.includes(value as string)) throw new RangeError(`${option} must be one of ${allowed.join(', ')}, not ${String(value)}`);
 }
 
 /**

@@ -1,11 +1,10 @@
-import { onlyKnown } from '../options.ts';
+import { oneOf, onlyKnown } from '../options.ts';
 import type { Classifier, Outcome } from '../outcome.ts';
 import { apiErrors, fieldsOf } from './api-error.ts';
 import {
   answerOutcome,
   type HttpClassifierOptions,
   httpOptions,
-  oneOf,
   type StatusRules,
   statusOutcome,
   statusRules,

@@ -2,8 +2,10 @@ import type { CircuitBreakerOptions } from '../settings.ts';
 import { llmClassifier } from './llm-classifier.ts';
 import { mcpClassifier } from './mcp-classifier.ts';
 
-/** Few and slow calls: a window of 20 that decides from 5 on, and no more than two calls to find out
- * whether all is well again, which is tried less and less often. */
+/**
+ * Few and slow calls: a window of 20 that decides from 5 on, and no more than two calls to find out whether all is well again,
+ * which is tried less and less often.
+ */
 const fewSlowCalls = {
   slidingWindow: { type: 'count', size: 20 },
   minimumNumberOfCalls: 5,

@@ -1,5 +1,5 @@
 import { isTimeLimit } from '../classifiers/thrown.ts';
-import { type Classifier, checkedOutcome, type Outcome } from '../outcome.ts';
+import { type Classifier, judged, type Outcome } from '../outcome.ts';
 
 /** What {@link breakerFetch} needs of a breaker; `P` is its permit, which stays opaque. A `CircuitBreaker` fits. */
 export interface PermitBreaker<P = unknown> {
@@ -62,14 +62,12 @@ export class PermitHold<P> {
 
   /** What the classifier makes of an answer. */
   judge(answer: unknown): Outcome {
-    return judged(() => this.#classify.value?.(answer) ?? 'success');
+    return this.#classify.value === undefined ? 'success' : judged(this.#classify, 'value', answer, nobody);
   }
 
   /** Ends the call with what the classifier makes of an error. */
   fail(error: unknown): void {
-    const classify = this.#classify;
-    const outcome = classify.error === undefined ? 'failure' : judged(() => classify.error?.(error));
-    this.settle(outcome, error);
+    this.settle(this.#classify.error === undefined ? 'failure' : judged(this.#classify, 'error', error, nobody), error);
   }
 
   settle(outcome: Outcome, error?: unknown): void {
@@ -83,11 +81,5 @@ export class PermitHold<P> {
   }
 }
 
-/** A classifier that throws fails the call it judges, never the caller. */
-function judged(rule: () => unknown): Outcome {
-  try {
-    return checkedOutcome(rule());
-  } catch {
-    return 'failure';
-  }
-}
+/** A port of permits has nobody to tell what a classifier threw; the call counts as failed. */
+const nobody = { threw: () => {} };

@@ -1,6 +1,6 @@
 import pLimit from 'p-limit';
 import { type Clock, systemClock } from '../clock.ts';
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
+import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
 import { clockOf, longestTimerMs, numberWithin, onlyKnown, textOf, wholeNumber } from '../options.ts';
 import { role } from '../policy-role.ts';
 import { type Opening, type OpenStream, runStream, WatchedStream } from '../stream.ts';
@@ -80,8 +80,7 @@ export class Bulkhead implements Policy {
    * @throws {@link BulkheadFullError} without calling `fn` when the queue is full, or `maxWaitMs` is over.
    */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** The numbers of the bulkhead now. */

@@ -1,5 +1,5 @@
-import { type ExecuteOptions, Execution, type ExecutionContext, type Policy, type Protected, run, underSignal } from '../execution.ts';
-import { onlyKnown } from '../options.ts';
+import { begin, type ExecuteOptions, type Execution, type ExecutionContext, type Policy, type Protected, run } from '../execution.ts';
+import { functionOf, onlyKnown } from '../options.ts';
 import { role } from '../policy-role.ts';
 import { type Opening, type OpenStream, openedOf, runStream } from '../stream.ts';
 
@@ -33,10 +33,7 @@ export interface FallbackMetrics {
 export function fallback(options: FallbackOptions): Fallback {
   onlyKnown('fallback', options, ['to', 'fallbackIf']);
   const { to, fallbackIf = () => true } = options;
-  for (const [option, given] of Object.entries({ to, fallbackIf })) {
-    if (typeof given !== 'function') throw new RangeError(`${option} must be a function, not ${typeof given}`);
-  }
-  return new Fallback(to, fallbackIf);
+  return new Fallback(functionOf('to', to), functionOf('fallbackIf', fallbackIf));
 }
 
 /** What {@link fallback} makes. */
@@ -56,8 +53,7 @@ export class Fallback implements Policy {
 
   /** Runs `fn`, or gives the substitute. An abort of `options.signal` rejects at once with its reason. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** The numbers of the fallback now. */

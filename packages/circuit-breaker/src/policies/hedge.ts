@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts';
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
+import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
 import { onlyKnown, wholeNumber } from '../options.ts';
 import { role } from '../policy-role.ts';
 import { HedgeDelay, type QuantileDelay } from './hedge-delay.ts';
@@ -64,8 +64,7 @@ export class Hedge implements Policy {
 
   /** Runs `fn`, and runs it again where it is slow. An abort of `options.signal` rejects at once with its reason. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** The numbers of the hedge now. */

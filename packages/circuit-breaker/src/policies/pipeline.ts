@@ -10,7 +10,6 @@ import {
   run,
   underSignal,
 } from '../execution.ts';
-import { checkOrder } from '../pipeline-order.ts';
 import { role } from '../policy-role.ts';
 import {
   type Opening,
@@ -22,6 +21,7 @@ import {
   runStream,
   type StreamPolicy,
 } from '../stream.ts';
+import { checkOrder } from './pipeline-order.ts';
 
 /**
  * Puts policies around each other, the first outermost: `pipeline(retry(), breaker, timeout({ totalMs: 2_000 }))` retries

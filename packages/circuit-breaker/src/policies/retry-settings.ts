@@ -92,7 +92,7 @@ export function retrySettings(options: RetryOptions): RetrySettings {
     maxElapsedMs: maxElapsedMs === undefined ? Number.POSITIVE_INFINITY : numberWithin('maxElapsedMs', maxElapsedMs, 0, longestTimerMs),
     budget: checkedBudget(options.budget),
     classify: options.classify === undefined ? {} : checkedClassifier(options.classify),
-    retryIf: options.retryIf && functionOf('retryIf', options.retryIf),
+    retryIf: options.retryIf === undefined ? undefined : functionOf('retryIf', options.retryIf),
     clock: clockOf(options.clock ?? systemClock),
     random: functionOf('random', options.random ?? Math.random),
   };

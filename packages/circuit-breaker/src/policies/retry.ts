@@ -1,8 +1,8 @@
 import { delayAfter } from '../backoff.ts';
 import { isRefusal } from '../errors.ts';
 import { Listeners } from '../events.ts';
-import { type ExecuteOptions, Execution, type Policy, type Protected, run, underSignal } from '../execution.ts';
-import { type Classifier, checkedOutcome, type Outcome } from '../outcome.ts';
+import { begin, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
+import { judged, type Outcome } from '../outcome.ts';
 import { role } from '../policy-role.ts';
 import { OpenStream } from '../stream.ts';
 import { pause } from './pause.ts';
@@ -64,6 +64,7 @@ export class Retry implements Policy {
   /** @internal */
   readonly [role] = 'retry';
   readonly #settings: RetrySettings;
+  readonly #mistakes = { threw: (error: unknown) => this.#listeners?.emit('listener-error', { error }) };
   #calls = 0;
   #retries = 0;
   #exhausted = 0;
@@ -77,8 +78,7 @@ export class Retry implements Policy {
 
   /** Runs `fn` until it succeeds or another attempt is not worth it. An abort of `options.signal` rejects at once with its reason. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** Calls `listener` at each event of that name; the returned function removes it. A listener that throws changes nothing. */
@@ -119,7 +119,7 @@ export class Retry implements Policy {
   /** The wait before the next attempt, or undefined where there is to be none. */
   #afterValue(value: unknown, attempt: number, startedAt: number, previousMs: number | undefined): number | undefined {
     if (this.#settings.classify.value === undefined || value instanceof OpenStream) return undefined; // what a stream brings is not known yet
-    const hintMs = this.#hintOf(this.#judged('value', value), value);
+    const hintMs = this.#hintOf(judged(this.#settings.classify, 'value', value, this.#mistakes), value);
     const delayMs = hintMs === undefined ? undefined : this.#delayAfter(attempt, hintMs, startedAt, previousMs, undefined);
     if (delayMs !== undefined) discard(value);
     return delayMs;
@@ -134,7 +134,7 @@ export class Retry implements Policy {
   #hintOfError(error: unknown): number | undefined {
     const { classify, clock } = this.#settings;
     if (!this.#maybeWorth(error)) return undefined;
-    return classify.error === undefined ? retryHintMs(error, clock) : this.#hintOf(this.#judged('error', error), error);
+    return classify.error === undefined ? retryHintMs(error, clock) : this.#hintOf(judged(classify, 'error', error, this.#mistakes), error);
   }
 
   #maybeWorth(error: unknown): boolean {
@@ -142,7 +142,7 @@ export class Retry implements Policy {
     try {
       return retryIf === undefined ? !isRefusal(error) : retryIf(error);
     } catch (thrown) {
-      this.#listeners?.emit('listener-error', { error: thrown });
+      this.#mistakes.threw(thrown);
       return false;
     }
   }
@@ -150,15 +150,6 @@ export class Retry implements Policy {
   #hintOf(outcome: Outcome, result: unknown): number | undefined {
     if (outcome === 'success' || outcome === 'ignore') return undefined;
     return outcome === 'failure' ? retryHintMs(result, this.#settings.clock) : outcome.throttledMs;
-  }
-
-  #judged(rule: keyof Classifier, result: unknown): Outcome {
-    try {
-      return checkedOutcome(this.#settings.classify[rule]?.(result));
-    } catch (error) {
-      this.#listeners?.emit('listener-error', { error });
-      return 'failure';
-    }
   }
 
   /** The wait that is allowed before the next attempt, or undefined. Counts and tells. */

@@ -1,9 +1,9 @@
-import { type ChainedPolicy, type ExecuteOptions, Execution, type Protected, run, underSignal } from '../execution.ts';
+import { begin, type ChainedPolicy, type ExecuteOptions, type Execution, type Policy, type Protected, run } from '../execution.ts';
 import { type PolicyRole, role } from '../policy-role.ts';
 import { type Opening, type OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream, type StreamPolicy } from '../stream.ts';
 
 /** A policy whose settings follow a file. A run ends under the settings it began with. */
-export class FollowedPolicy implements ChainedPolicy {
+export class FollowedPolicy implements Policy {
   /** @internal */
   readonly [role]: PolicyRole | undefined;
   #current: ChainedPolicy;
@@ -21,8 +21,7 @@ export class FollowedPolicy implements ChainedPolicy {
 
   /** Runs `fn` under the settings of this moment. An abort of `options.signal` rejects at once with its reason. */
   execute<T>(fn: Protected<T>, options?: ExecuteOptions): Promise<T> {
-    const signal = options?.signal;
-    return signal === undefined ? this[run](fn, new Execution()) : underSignal(signal, (execution) => this[run](fn, execution));
+    return begin(options, (execution) => this[run](fn, execution));
   }
 
   /** Opens a stream under the settings of the moment at which its first item is asked for, which it keeps to its end. */

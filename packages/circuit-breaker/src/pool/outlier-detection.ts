@@ -58,6 +58,13 @@ export class OutlierDetection {
     this.hosts = Array.from({ length: members }, newHost);
   }
 
+  /** What is remembered of the member at that place. */
+  host(at: number): Host {
+    const host = this.hosts[at];
+    if (host === undefined) throw new RangeError(`there is no member ${at}`);
+    return host;
+  }
+
   /** Brings all members up to the present: ended intervals, ejections, rests and probes. */
   settle(now: number): void {
     if (now >= this.#intervalEnd) this.#endIntervals(now);
@@ -98,7 +105,7 @@ export class OutlierDetection {
 
   /** Counts what came of a call; false where it came too late to count. */
   finish(at: number, generation: number, outcome: Outcome, now: number): boolean {
-    const host = this.#host(at);
+    const host = this.host(at);
     const counts = generation === host.generation;
     if (typeof outcome === 'object' && outcome.throttledMs > 0) this.#rest(at, outcome.throttledMs, now); // true whoever asked
     if (!counts) return false;
@@ -108,7 +115,7 @@ export class OutlierDetection {
   }
 
   #finishCall(at: number, outcome: Outcome, now: number): void {
-    const host = this.#host(at);
+    const host = this.host(at);
     if (!isVerdict(outcome)) return;
     host.calls += 1;
     if (outcome === 'success') {
@@ -123,7 +130,7 @@ export class OutlierDetection {
   }
 
   #finishProbe(at: number, outcome: Outcome, now: number): void {
-    const host = this.#host(at);
+    const host = this.host(at);
     host.probeUntil = Number.POSITIVE_INFINITY;
     if (outcome === 'success') {
       this.#enter(host, 'closed');
@@ -142,7 +149,7 @@ export class OutlierDetection {
 
   #eject(at: number, reason: EjectionReason, now: number): void {
     const { baseEjectionMs, maxEjectionMs, maxEjectionJitterMs, random } = this.#settings;
-    const host = this.#host(at);
+    const host = this.host(at);
     if (host.times * baseEjectionMs < maxEjectionMs) host.times += 1;
     const jitterMs = maxEjectionJitterMs === 0 ? 0 : Math.floor(random() * (maxEjectionJitterMs + 1));
     const forMs = Math.min(host.times * baseEjectionMs, maxEjectionMs) + jitterMs;
@@ -153,7 +160,7 @@ export class OutlierDetection {
   }
 
   #rest(at: number, forMs: number, now: number): void {
-    const host = this.#host(at);
+    const host = this.host(at);
     host.restUntil = Math.max(host.restUntil, now + forMs);
     if (host.outSince !== undefined) return;
     host.outSince = now;
@@ -182,7 +189,7 @@ export class OutlierDetection {
   }
 
   #takeBack(at: number, since: number): void {
-    const host = this.#host(at);
+    const host = this.host(at);
     if (host.outSince === undefined) return;
     const outForMs = since - host.outSince;
     host.outSince = undefined;
@@ -199,19 +206,13 @@ export class OutlierDetection {
     const tallies = this.hosts.map(({ state, calls, failures }) => (state === 'closed' ? { calls, failures } : undefined));
     for (const host of this.hosts) host.calls = host.failures = 0;
     for (const { at, reason } of outliers(tallies, this.#settings)) {
-      if (this.#host(at).state === 'closed') this.#ejectIfAllowed(at, reason, first);
+      if (this.host(at).state === 'closed') this.#ejectIfAllowed(at, reason, first);
     }
     for (const host of this.hosts) {
       if (host.state !== 'closed') continue;
       const healthy = further + (first - host.returnedAt >= intervalMs ? 1 : 0);
       host.times = Math.max(0, host.times - healthy);
     }
-  }
-
-  #host(at: number): Host {
-    const host = this.hosts[at];
-    if (host === undefined) throw new RangeError(`there is no member ${at}`);
-    return host;
   }
 }
 

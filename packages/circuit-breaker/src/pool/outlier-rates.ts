@@ -4,7 +4,7 @@ import type { OutlierSettings } from './pool-settings.ts';
 const rounding = 1e-12;
 
 /** What the calls to one member in an interval came to. */
-export interface Tally {
+export interface IntervalCounts {
   readonly calls: number;
   readonly failures: number;
 }
@@ -28,7 +28,7 @@ export function successRateLimit(rates: readonly number[], stdevFactor: number):
 
 /** The members that the rates of an interval condemn, the worst first; a place without a tally takes no part. */
 export function outliers(
-  tallies: ReadonlyArray<Tally | undefined>,
+  tallies: ReadonlyArray<IntervalCounts | undefined>,
   settings: Pick<OutlierSettings, 'successRate' | 'failureRate'>,
 ): Outlier[] {
   const { successRate, failureRate } = settings;
@@ -48,7 +48,10 @@ export function outliers(
   return found;
 }
 
-function ratesOf(tallies: ReadonlyArray<Tally | undefined>, least: { readonly minimumMembers: number; readonly minimumCalls: number }) {
+function ratesOf(
+  tallies: ReadonlyArray<IntervalCounts | undefined>,
+  least: { readonly minimumMembers: number; readonly minimumCalls: number },
+) {
   const rates = tallies.flatMap((tally, at) => {
     if (tally === undefined || tally.calls < least.minimumCalls) return [];
     const { calls, failures } = tally;

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts';
-import { clockOf, fraction, functionOf, longestTimerMs, numberWithin, onlyKnown, textOf, wholeNumber } from '../options.ts';
+import { clockOf, fraction, functionOf, longestTimerMs, numberWithin, oneOf, onlyKnown, textOf, wholeNumber } from '../options.ts';
 import type { Classifier } from '../outcome.ts';
 import { checkedClassifier } from '../settings.ts';
 
@@ -113,11 +113,10 @@ const orders: readonly string[] = ['round-robin', 'least-in-flight', 'in-order']
 export function poolSettings<M extends PoolMember>(options: CircuitBreakerPoolOptions<M>): PoolSettings<M> {
   onlyKnown('CircuitBreakerPool', options, known);
   const { name = 'default', order = 'round-robin', maxAttempts = 1, classify = {}, clock = systemClock } = options;
-  if (!orders.includes(order)) throw new RangeError(`order must be one of ${orders.join(', ')}, not ${String(order)}`);
   return {
     name: textOf('name', name),
     members: checkedMembers(options.members),
-    order,
+    order: oneOf('order', order, orders),
     maxAttempts: wholeNumber('maxAttempts', maxAttempts, 1, 1_000),
     classify: checkedClassifier(classify),
     clock: clockOf(clock),

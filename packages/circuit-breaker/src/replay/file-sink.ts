@@ -22,7 +22,8 @@ export class FileSink {
   #buffered = 0;
   #missing = 0;
   #dropped = 0;
-  #writing: Promise<void> | undefined;
+  #planned = false; // whether a writing of the lines is to come
+  #writing = Promise.resolve();
   #error: unknown;
 
   /** @internal */
@@ -50,13 +51,13 @@ export class FileSink {
     this.#tellMissing();
     this.#push(line);
     this.#calls += 1;
-    this.#writing ??= this.#writeAll();
+    this.#plan();
   };
 
   /** Resolves when what was handed in so far is written or counted as dropped. */
   async flush(): Promise<void> {
     this.#tellMissing();
-    if (this.#lines.length > 0) this.#writing ??= this.#writeAll();
+    if (this.#lines.length > 0) this.#plan();
     await this.#writing;
   }
 
@@ -65,23 +66,27 @@ export class FileSink {
     return this.flush();
   }
 
-  async #writeAll(): Promise<void> {
-    await Promise.resolve(); // the lines of this turn go together
-    while (this.#lines.length > 0) {
-      const [text, calls, told] = [this.#lines.join(''), this.#calls, this.#told];
-      this.#lines = [];
-      this.#calls = this.#told = 0;
-      try {
-        await appendFile(this.#path, text);
-        this.#error = undefined;
-      } catch (error) {
-        this.#error = error;
-        this.#dropped += calls;
-        this.#missing += calls + told;
-      }
-      this.#buffered -= text.length;
+  /** Writes what is there once the writing before it is over; what comes in until then goes with it. */
+  #plan(): void {
+    if (this.#planned) return;
+    this.#planned = true;
+    this.#writing = this.#writing.then(() => this.#writeLines());
+  }
+
+  async #writeLines(): Promise<void> {
+    const [text, calls, told] = [this.#lines.join(''), this.#calls, this.#told];
+    this.#planned = false;
+    this.#lines = [];
+    this.#calls = this.#told = 0;
+    try {
+      await appendFile(this.#path, text);
+      this.#error = undefined;
+    } catch (error) {
+      this.#error = error;
+      this.#dropped += calls;
+      this.#missing += calls + told;
     }
-    this.#writing = undefined;
+    this.#buffered -= text.length;
   }
 
   #tellMissing(): void {

@@ -1,5 +1,6 @@
 import type { CircuitBreaker } from '../circuit-breaker.ts';
 import { type Clock, systemClock } from '../clock.ts';
+import { functionOf, onlyKnown } from '../options.ts';
 import type { Outcome } from '../outcome.ts';
 import type { RecordedCall } from './replay-trace.ts';
 
@@ -18,7 +19,10 @@ export interface RecordOptions {
  * Durations are measured from the first call that begins after this; those of permits are what their user hands in. Times
  * follow the monotonic clock from the wall clock's time at this moment on. Changes no outcome.
  */
-export function recordCalls(source: CircuitBreaker, { write, clock = systemClock }: RecordOptions): () => void {
+export function recordCalls(source: CircuitBreaker, options: RecordOptions): () => void {
+  onlyKnown('recordCalls', options, ['write', 'clock']);
+  const { clock = systemClock } = options;
+  const write = functionOf('write', options.write);
   const { name } = source;
   const epochMs = clock.wall() - clock.now();
   const told = (outcome: Outcome | 'rejected', durationMs: number) => {

@@ -1,3 +1,4 @@
+import { onlyKnown } from '../options.ts';
 import type { CircuitBreakerOptions } from '../settings.ts';
 import { EventQueue } from './event-queue.ts';
 import { checkedCall, type TraceReport, TraceSurvey } from './replay-survey.ts';
@@ -38,6 +39,7 @@ export interface ReplayResult {
   readonly drawing: ReplayDrawing;
 }
 
+const known = ['policies', 'name', 'onTransition'];
 const mostParts = 500;
 const mostBands = 4_000; // parts of all policies together: what bounds the size of the picture
 
@@ -54,6 +56,7 @@ export async function replayTrace(file: string, options: ReplayOptions): Promise
 
 /** As {@link replayTrace}, with what is drawn. */
 export async function drawnReplay(file: string, options: ReplayOptions): Promise<ReplayResult> {
+  onlyKnown('replay', options, known);
   const trace = await TraceFile.open(file);
   try {
     const survey = new TraceSurvey(options.name);
@@ -72,6 +75,7 @@ export async function drawnReplay(file: string, options: ReplayOptions): Promise
  * @throws {@link TraceError} for a call that is none.
  */
 export function replayCalls(calls: readonly RecordedCall[], options: ReplayOptions): ReplayReport {
+  onlyKnown('replay', options, known);
   const survey = new TraceSurvey(options.name);
   calls.forEach((call, index) => {
     survey.add(checkedCall(call, index));

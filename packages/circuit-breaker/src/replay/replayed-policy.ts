@@ -3,7 +3,7 @@ import { CircuitBreaker } from '../circuit-breaker.ts';
 import type { CircuitState } from '../circuit-state.ts';
 import type { Clock } from '../clock.ts';
 import type { TransitionReason } from '../events.ts';
-import type { CircuitBreakerOptions } from '../settings.ts';
+import { breakerSettings, type CircuitBreakerOptions } from '../settings.ts';
 import { EventQueue } from './event-queue.ts';
 import { Timeline } from './replay-timeline.ts';
 import type { RecordedCall } from './replay-trace.ts';
@@ -40,9 +40,13 @@ export interface PolicyReport {
 
 /** A change of the state in a replay. */
 export interface ReplayedTransition {
+  /** When, in ms since the Unix epoch. */
   readonly atMs: number;
+  /** The state that ended. */
   readonly from: CircuitState;
+  /** The state that began. */
   readonly to: CircuitState;
+  /** Why. */
   readonly reason: TransitionReason;
 }
 
@@ -92,7 +96,7 @@ export class ReplayedPolicy {
     const clock: Clock = { now, wall: now, setTimeout: () => undefined, clearTimeout: () => undefined };
     const random = () => 0.5; // the middle of what chance would do, so that a replay repeats
     this.#breaker = new CircuitBreaker({ random, ...options, clock });
-    this.#probeMs = options.maxWaitDurationInHalfOpenStateMs ?? options.waitDurationInOpenStateMs ?? 60_000;
+    this.#probeMs = breakerSettings(options).probeMs;
     this.#breaker.on('state-change', ({ from, to, reason }) => {
       this.#changed(to);
       told?.({ atMs: this.#now, from, to, reason });

@@ -1,6 +1,6 @@
-import type { Policy } from './execution.ts';
-import { functionOf } from './options.ts';
-import { type PolicyRole, role } from './policy-role.ts';
+import type { Policy } from '../execution.ts';
+import { functionOf } from '../options.ts';
+import { type PolicyRole, role } from '../policy-role.ts';
 
 /** Orders that undo what the outer policy is for. */
 const wrong: ReadonlyArray<{ readonly outer: PolicyRole; readonly inner: PolicyRole; readonly because: string }> = [
