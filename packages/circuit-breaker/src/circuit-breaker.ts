@@ -71,7 +71,7 @@ export class CircuitBreaker implements Policy {
     if (signal !== undefined) return underSignal(signal, (execution) => this[run](fn, execution));
     const circuit = this.#circuit;
     const startedAt = this.#start();
-    const permit = circuit.admitsFreely ? circuit.generation : this.#acquire(startedAt);
+    const permit = circuit.freePermit || this.#acquire(startedAt);
     if (permit === undefined) return this.#refuse(startedAt);
     return result(fn, new Execution()).then(
       (value) => {
@@ -103,8 +103,7 @@ export class CircuitBreaker implements Policy {
    * {@link CircuitBreaker.release}.
    */
   tryAcquire(): Permit | undefined {
-    const circuit = this.#circuit;
-    return circuit.admitsFreely ? circuit.generation : this.#acquire(Number.NaN);
+    return this.#circuit.freePermit || this.#acquire(Number.NaN);
   }
 
   /**
@@ -266,7 +265,8 @@ export class CircuitBreaker implements Policy {
 
   #succeeded(permit: Permit, durationMs: number, now: number): void {
     const circuit = this.#circuit;
-    if (circuit.state === 'closed' && circuit.isOwn(permit) && !this.#tally.heard) {
+    const own = permit === circuit.freePermit || (circuit.state === 'closed' && circuit.isOwn(permit));
+    if (own && !this.#tally.heard) {
       circuit.succeed(permit, durationMs >= this.#settings.slowMs, now);
     } else {
       this.#finish(permit, 'success', durationMs, undefined);

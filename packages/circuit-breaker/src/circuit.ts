@@ -41,17 +41,16 @@ export class Circuit {
   state: CircuitState = 'closed';
   /** The first permit of this state; where calls in flight are not watched, the permit of every call but the probes. */
   generation: Permit = 1;
+  /** The permit of a call that is admitted without a look at anything; 0 where one must look. */
+  freePermit: Permit = 1;
 
   constructor(settings: Settings, observer: CircuitObserver) {
     this.#settings = settings;
     this.#observer = observer;
     this.#window = slidingWindow(settings.window, settings.thresholds);
-    if (settings.slowInFlight) this.#inFlight = new InFlight(settings.slowMs, 1, settings.clock.now());
-  }
-
-  /** Whether a call is admitted without a look at the clock, with {@link Circuit.generation} as its permit. */
-  get admitsFreely(): boolean {
-    return this.state === 'closed' && this.#inFlight === undefined;
+    if (!settings.slowInFlight) return;
+    this.#inFlight = new InFlight(settings.slowMs, 1, settings.clock.now());
+    this.freePermit = 0;
   }
 
   /** How many calls have been in flight for so long that they are slow; 0 unless they are watched. */
@@ -68,6 +67,10 @@ export class Circuit {
 
   /** A permit, or undefined where the circuit refuses. */
   admit(now = Number.NaN): Permit | undefined {
+    if (this.state === 'closed' && this.#inFlight !== undefined) {
+      const at = this.#at(now);
+      if (!this.#inFlight.hangs(at)) return this.#inFlight.begin(at);
+    }
     switch (this.settle(now)) {
       case 'open':
       case 'forced-open':
@@ -168,6 +171,7 @@ export class Circuit {
     else if (this.#inFlight?.slowMs !== settings.slowMs) this.#watchAnew(settings.slowMs, now);
     this.#window = window;
     this.#settings = settings;
+    this.#setFree();
     this.#settleWait(now);
     if (this.state === 'half-open') this.#judgeProbes(); // there may be fewer of them to wait for
   }
@@ -301,10 +305,15 @@ export class Circuit {
     if (state !== 'open' && state !== 'half-open') this.#openings = 0;
     this.#lastPermit = Math.max(this.#lastPermit, this.#inFlight?.lastPermit ?? 0) + 1;
     this.generation = this.#lastPermit;
+    this.#setFree();
     this.#inFlight?.clear(this.generation, this.#settings.clock.now());
     this.#probes.begin();
     this.#window.clear();
     this.#told = undefined;
     if (from !== state) this.#observer.transition(from, state, reason);
+  }
+
+  #setFree(): void {
+    this.freePermit = this.state === 'closed' && this.#inFlight === undefined ? this.generation : 0;
   }
 }
