@@ -5,7 +5,7 @@ import { CircuitOpenError, isRefusal, isTimeoutError } from './errors.ts';
 import type { CircuitBreakerEvents } from './events.ts';
 import { type ExecuteOptions, Execution, type Policy, type Protected, result, run, underSignal } from './execution.ts';
 import { judged, type Outcome, waitHint } from './outcome.ts';
-import { role } from './policy-role.ts';
+import { type PolicyRole, role } from './policy-role.ts';
 import { breakerSettings, type CircuitBreakerOptions, type Settings } from './settings.ts';
 import { type CircuitBreakerMetrics, type CircuitBreakerSnapshot, checkedSnapshot, elapsed } from './snapshot.ts';
 import { type Opening, type OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream } from './stream.ts';
@@ -27,18 +27,19 @@ const settled = Promise.resolve();
  * const answer = await breaker.execute(({ signal }) => fetch(url, { signal }));
  */
 export class CircuitBreaker implements Policy {
-  /** @internal */
-  readonly [role] = 'circuit-breaker';
   readonly #circuit: Circuit;
   readonly #tally: Tally;
   #settings: Settings;
-  #timed: boolean;
 
   constructor(options: CircuitBreakerOptions = {}) {
     this.#settings = breakerSettings(options);
-    this.#timed = this.#settings.slowMs !== Number.POSITIVE_INFINITY;
     this.#tally = new Tally(this.#settings.name);
     this.#circuit = new Circuit(this.#settings, this.#tally);
+  }
+
+  /** @internal */
+  get [role](): PolicyRole {
+    return 'circuit-breaker'; // of the class: a field of each breaker would take its place in each
   }
 
   /** Names the breaker in errors, events and metrics. */
@@ -193,7 +194,6 @@ export class CircuitBreaker implements Policy {
     const settings = breakerSettings({ ...options, name, clock });
     this.#circuit.reconfigure(settings);
     this.#settings = settings;
-    this.#timed = settings.slowMs !== Number.POSITIVE_INFINITY;
   }
 
   /** @internal */
@@ -292,7 +292,8 @@ export class CircuitBreaker implements Policy {
 
   /** The time, where it will be asked for. */
   #start(): number {
-    return this.#timed || this.#circuit.state !== 'closed' || this.#tally.heard ? this.#settings.clock.now() : Number.NaN;
+    const timed = this.#settings.slowMs !== Number.POSITIVE_INFINITY || this.#circuit.state !== 'closed' || this.#tally.heard;
+    return timed ? this.#settings.clock.now() : Number.NaN;
   }
 
   #since(startedAt: number): number {

@@ -4,6 +4,7 @@ import { type CircuitState, circuitStates } from './circuit-state.ts';
 import { IllegalTransitionError } from './errors.ts';
 import type { TransitionReason } from './events.ts';
 import { InFlight } from './in-flight.ts';
+import { oneOf } from './options.ts';
 import type { Outcome } from './outcome.ts';
 import { Probes } from './probes.ts';
 import type { Settings } from './settings.ts';
@@ -43,11 +44,14 @@ export class Circuit {
   generation: Permit = 1;
   /** The permit of a call that is admitted without a look at anything; 0 where one must look. */
   freePermit: Permit = 1;
+  /** Whether a success would change nothing: no failure is counted, and the window remembers nothing else. */
+  #quiet: boolean;
 
   constructor(settings: Settings, observer: CircuitObserver) {
     this.#settings = settings;
     this.#observer = observer;
     this.#window = slidingWindow(settings.window, settings.thresholds);
+    this.#quiet = settings.window.type === 'consecutive';
     if (!settings.slowInFlight) return;
     this.#inFlight = new InFlight(settings.slowMs, 1, settings.clock.now());
     this.freePermit = 0;
@@ -60,7 +64,7 @@ export class Circuit {
 
   /** Brings the state up to the present: an elapsed wait, an expired probe, calls that hang. */
   settle(now = Number.NaN): CircuitState {
-    if (this.state === 'open' || this.state === 'half-open') this.#settleWait(this.#at(now));
+    this.#settleWait(now);
     if (this.#inFlight?.hangs(this.#at(now))) this.#settleInFlight(now);
     return this.state;
   }
@@ -92,7 +96,7 @@ export class Circuit {
 
   /** Counts an outcome; false where it came too late to count. */
   finish(permit: Permit, outcome: Outcome, slow: boolean, now = Number.NaN): boolean {
-    if (this.state === 'open' || this.state === 'half-open') this.#settleWait(this.#at(now)); // calls that hang are looked at when this one hangs no longer
+    this.#settleWait(now); // calls that hang are looked at when this one hangs no longer
     const counted = this.isOwn(permit) && this.#finishOwn(permit, outcome, slow, now);
     if (!counted && typeof outcome === 'object') this.#stayAway(outcome.throttledMs);
     return counted;
@@ -106,15 +110,14 @@ export class Circuit {
 
   /** Counts a success of the closed circuit's present generation. */
   succeed(permit: Permit, slow: boolean, now: number): void {
+    if (this.#quiet) return;
     if (this.#inFlight !== undefined && permit > 0) this.#inFlight.end(permit);
     this.#count(false, slow, now);
   }
 
   /** Changes the state by hand. */
   transitionTo(state: CircuitState): void {
-    if (!circuitStates.includes(state)) {
-      throw new RangeError(`a state must be one of ${circuitStates.join(', ')}, not ${String(state)}`);
-    }
+    oneOf('a state', state, circuitStates);
     const from = this.settle();
     if (state === 'half-open' && from !== 'open') throw new IllegalTransitionError(this.#settings.name, from, state);
     if (state === 'open') this.#open(this.#settings.clock.now(), 0, 'by-hand');
@@ -160,6 +163,7 @@ export class Circuit {
     this.#openings = openings;
     this.#openSince = now - openSinceMs;
     if (window.type === this.#settings.window.type) this.#window.restore(window, now);
+    this.#quiet = false;
   }
 
   /** Goes on with other settings: same state, same calls in the window if it is of the same type, same permits. */
@@ -171,6 +175,7 @@ export class Circuit {
     else if (this.#inFlight?.slowMs !== settings.slowMs) this.#watchAnew(settings.slowMs, now);
     this.#window = window;
     this.#settings = settings;
+    this.#quiet = false;
     this.#setFree();
     this.#settleWait(now);
     if (this.state === 'half-open') this.#judgeProbes(); // there may be fewer of them to wait for
@@ -228,6 +233,7 @@ export class Circuit {
   }
 
   #count(failed: boolean, slow: boolean, now: number): void {
+    this.#quiet = !failed && this.#settings.window.type === 'consecutive';
     const reason = this.#window.record(failed, slow, this.#windowTime(now)) ?? this.#slowReached(now);
     if (reason === undefined) this.#told = undefined;
     else this.#act(reason, now);
@@ -276,11 +282,11 @@ export class Circuit {
   }
 
   #settleWait(now: number): void {
-    if (this.state === 'half-open') {
-      const deadline = this.#probes.missed(now);
-      if (deadline !== undefined) this.#open(deadline, 0, 'probe-expired');
-    }
-    if (this.state === 'open' && now >= this.#openUntil) this.#enter('half-open', 'wait-elapsed');
+    if (this.state !== 'open' && this.state !== 'half-open') return;
+    const at = this.#at(now);
+    const deadline = this.state === 'half-open' ? this.#probes.missed(at) : undefined;
+    if (deadline !== undefined) this.#open(deadline, 0, 'probe-expired');
+    if (this.state === 'open' && at >= this.#openUntil) this.#enter('half-open', 'wait-elapsed');
   }
 
   #open(now: number, hintMs: number, reason: TransitionReason): void {

@@ -1,6 +1,6 @@
 import type { CircuitRecord } from './circuit-record.ts';
 import { type CircuitState, circuitStates } from './circuit-state.ts';
-import { numberWithin, shown, wholeNumber } from './options.ts';
+import { numberWithin, oneOf, shown, textOf, wholeNumber } from './options.ts';
 import type { Totals } from './tally.ts';
 import type { TimeBucket, WindowCounts, WindowSnapshot } from './windows/sliding-window.ts';
 
@@ -30,15 +30,11 @@ export function checkedSnapshot(json: unknown): CircuitBreakerSnapshot {
   if (from['version'] !== 1) throw new RangeError(`snapshot.version must be 1, not ${shown(from['version'])}`);
   const count = (name: string) => wholeNumber(`snapshot.${name}`, from[name] as number, 0, many);
   const time = (name: string) => numberWithin(`snapshot.${name}`, from[name] as number, 0, many);
-  if (typeof from['name'] !== 'string') throw new RangeError(`snapshot.name must be a string, not ${shown(from['name'])}`);
-  if (!circuitStates.includes(from['state'] as CircuitState)) {
-    throw new RangeError(`snapshot.state must be one of ${circuitStates.join(', ')}, not ${shown(from['state'])}`);
-  }
   return {
     version: 1,
-    name: from['name'],
+    name: textOf('snapshot.name', from['name'] as string),
     takenAt: time('takenAt'),
-    state: from['state'] as CircuitState,
+    state: oneOf('snapshot.state', from['state'] as CircuitState, circuitStates),
     ...windowCounts('snapshot', from),
     slowCallsInFlight: count('slowCallsInFlight'),
     rejected: count('rejected'),

@@ -5,7 +5,12 @@ export type ProtectedStream<T> = (context: ExecutionContext) => AsyncIterable<T>
 
 /** A stream whose first item is there. Policies open streams as they make calls; some then watch what follows. */
 export abstract class OpenStream<T> {
-  abstract readonly first: IteratorResult<T, unknown>;
+  readonly first: IteratorResult<T, unknown>;
+
+  constructor(first: IteratorResult<T, unknown>) {
+    this.first = first;
+  }
+
   /** The next item after the first. */
   abstract next(): Promise<IteratorResult<T, unknown>>;
   /** The consumer wants no more. */
@@ -49,13 +54,11 @@ export async function openedOf<T>(stream: OpenStream<T> | AsyncIterable<T>, exec
 }
 
 class SourceStream<T> extends OpenStream<T> {
-  readonly first: IteratorResult<T, unknown>;
   readonly #iterator: AsyncIterator<T, unknown>;
 
   constructor(iterator: AsyncIterator<T, unknown>, first: IteratorResult<T, unknown>) {
-    super();
+    super(first);
     this.#iterator = iterator;
-    this.first = first;
   }
 
   async next(): Promise<IteratorResult<T, unknown>> {
@@ -72,13 +75,11 @@ export type StreamEnd = { readonly by: 'itself' | 'consumer' } | { readonly by: 
 
 /** A stream whose end is told, once. */
 export class WatchedStream<T> extends OpenStream<T> {
-  readonly first: IteratorResult<T, unknown>;
   readonly #stream: OpenStream<T>;
   readonly #ended: (end: StreamEnd) => void;
 
   constructor(stream: OpenStream<T>, ended: (end: StreamEnd) => void) {
-    super();
-    this.first = stream.first;
+    super(stream.first);
     this.#stream = stream;
     this.#ended = ended;
     if (stream.first.done) ended({ by: 'itself' });
@@ -102,7 +103,7 @@ export class WatchedStream<T> extends OpenStream<T> {
 }
 
 /** The consumer stopped while it waited for an item. */
-const left = new DOMException('the consumer of the stream wants no more', 'AbortError');
+const left = new DOMException('the consumer left', 'AbortError');
 
 /**
  * What the caller iterates over. Nothing is called before the first `next()`; an abort ends a waiting `next()` at once, and so

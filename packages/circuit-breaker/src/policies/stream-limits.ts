@@ -80,13 +80,11 @@ export class StreamLimits implements Pausable {
 
 /** A stream of which every item is waited for in the same way. */
 class LimitedStream<T> extends OpenStream<T> {
-  readonly first: IteratorResult<T, unknown>;
   readonly #stream: OpenStream<T>;
   readonly #wait: <R>(next: () => Promise<R>) => Promise<R>;
 
   constructor(stream: OpenStream<T>, wait: <R>(next: () => Promise<R>) => Promise<R>) {
-    super();
-    this.first = stream.first;
+    super(stream.first);
     this.#stream = stream;
     this.#wait = wait;
   }
