@@ -121,8 +121,11 @@ export class Execution implements ExecutionContext {
   }
 
   offAbort(hook: (reason: unknown) => void): void {
-    const at = this.#hooks?.indexOf(hook) ?? -1;
-    if (at >= 0) this.#hooks?.splice(at, 1);
+    const hooks = this.#hooks;
+    if (hooks === undefined) return;
+    if (hooks[hooks.length - 1] === hook)
+      hooks.pop(); // policies end in the order opposite to that in which they began
+    else if (hooks.includes(hook)) hooks.splice(hooks.indexOf(hook), 1);
   }
 }
 
