@@ -1,7 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it, vi } from 'vitest';
 import { CircuitBreaker, isCircuitOpenError, isTimeoutError } from '../src/index.ts';
 import { fallback, pipeline, retry, timeout } from '../src/policies.ts';
+import { CircuitBreakerRegistry } from '../src/registry.ts';
 import { admitted, deferred, fail, openedBreaker, outcomeOf, succeed } from './calls.ts';
 
 const down = new Error('down');
@@ -196,6 +199,23 @@ describe('P13: calls refused while open', () => {
     fail(breaker);
     fail(breaker);
     expect(breaker.state).toBe('open'); // 2 of 2, not 2 of 101
+  });
+});
+
+describe('P14: a thousand circuits that are made and disposed of', () => {
+  it('are gone (in mollitia all 1 000 stay in a global array)', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const registry = new CircuitBreakerRegistry<number>();
+    const circuits = Array.from({ length: 1_000 }, (_, key) => new WeakRef(registry.get(key)));
+    registry.clear();
+    expect(registry.size).toBe(0);
+    const left = () => circuits.filter((circuit) => circuit.deref() !== undefined).length;
+    for (let round = 0; round < 50 && left() > 0; round += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      collect();
+    }
+    expect(left()).toBe(0);
   });
 });
 
