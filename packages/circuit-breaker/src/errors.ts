@@ -33,6 +33,7 @@ export class CircuitOpenError implements Error {
     return `circuit '${this.limit}' is ${this.state} ${when}`;
   }
 
+  /** Whoever passes the error on may say more. */
   set message(value: string) {
     Object.defineProperty(this, 'message', { value, configurable: true, writable: true });
   }
@@ -42,6 +43,7 @@ export class CircuitOpenError implements Error {
     return `${this.name}: ${this.message}`;
   }
 
+  /** As with any error. */
   set stack(value: string) {
     Object.defineProperty(this, 'stack', { value, configurable: true, writable: true });
   }

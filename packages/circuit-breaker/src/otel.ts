@@ -20,15 +20,33 @@ export interface OtelInstrumentOptions {
   /** In the notation of UCUM. */
   unit: string;
   /** Hints to the SDK. */
-  advice?: { explicitBucketBoundaries: number[] };
+  advice?: OtelAdvice;
+}
+
+/** What an SDK is advised to do. */
+export interface OtelAdvice {
+  /** Bounds of the buckets of a histogram. */
+  explicitBucketBoundaries: number[];
+}
+
+/** A counter of OpenTelemetry. */
+export interface OtelCounter {
+  /** Adds to one series. */
+  add(value: number, attributes: OtelAttributes): void;
+}
+
+/** A histogram of OpenTelemetry. */
+export interface OtelHistogram {
+  /** Adds a value to one series. */
+  record(value: number, attributes: OtelAttributes): void;
 }
 
 /** The part of the `Meter` of `@opentelemetry/api` that is used, so that this package needs none of its types. */
 export interface OtelMeter {
   /** Makes a counter. */
-  createCounter(name: string, options: OtelInstrumentOptions): { add(value: number, attributes: OtelAttributes): void };
+  createCounter(name: string, options: OtelInstrumentOptions): OtelCounter;
   /** Makes a histogram. */
-  createHistogram(name: string, options: OtelInstrumentOptions): { record(value: number, attributes: OtelAttributes): void };
+  createHistogram(name: string, options: OtelInstrumentOptions): OtelHistogram;
   /** Makes a gauge that is read when metrics are collected. */
   createObservableGauge(name: string, options: OtelInstrumentOptions): object;
   /** Calls `callback` at each collection. */

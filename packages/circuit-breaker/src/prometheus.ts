@@ -41,20 +41,44 @@ export interface PrometheusMetric<R> {
   registers: R[];
 }
 
+/** How a gauge is read. */
+export interface PrometheusCollect {
+  /** Called at each scrape. */
+  collect(this: PrometheusGauge): void;
+}
+
+/** How a histogram is divided. */
+export interface PrometheusBuckets {
+  /** Upper bounds. */
+  buckets: number[];
+}
+
+/** A counter of prom-client. */
+export interface PrometheusCounter {
+  /** Adds one to one series. */
+  inc(labels: PrometheusLabels): void;
+}
+
+/** A histogram of prom-client. */
+export interface PrometheusHistogram {
+  /** Adds a value to one series. */
+  observe(labels: PrometheusLabels, value: number): void;
+}
+
+/** A class of metrics of prom-client. */
+export interface PrometheusClass<Description, Metric> {
+  /** Makes and registers a metric. */
+  new (metric: Description): Metric;
+}
+
 /** The part of `prom-client` that is used, so that this package needs none of its types. */
 export interface PrometheusClient<R> {
   /** Its class of counters. */
-  readonly Counter: new (
-    metric: PrometheusMetric<R>,
-  ) => { inc(labels: PrometheusLabels): void };
+  readonly Counter: PrometheusClass<PrometheusMetric<R>, PrometheusCounter>;
   /** Its class of gauges. */
-  readonly Gauge: new (
-    metric: PrometheusMetric<R> & { collect(this: PrometheusGauge): void },
-  ) => PrometheusGauge;
+  readonly Gauge: PrometheusClass<PrometheusMetric<R> & PrometheusCollect, PrometheusGauge>;
   /** Its class of histograms. */
-  readonly Histogram: new (
-    metric: PrometheusMetric<R> & { buckets: number[] },
-  ) => { observe(labels: PrometheusLabels, value: number): void };
+  readonly Histogram: PrometheusClass<PrometheusMetric<R> & PrometheusBuckets, PrometheusHistogram>;
   /** Its registry. */
   readonly register: R;
 }
