@@ -63,6 +63,13 @@ describe('a breaker in another process', () => {
     expect(restored(first.snapshot(), 1_000, options).breaker.metrics()).toMatchObject({ calls: 0 });
   });
 
+  it('goes on with calls of a part that begins a little later by its arithmetic than by the clock', () => {
+    const options = { slidingWindow: { type: 'time', durationMs: 14, buckets: 3 } } as const;
+    const first = new CircuitBreaker({ clock: new ManualClock({ now: 238 }), ...options }); // 51 parts of 14 / 3 ms are a little more
+    fail(first);
+    expect(restored(first.snapshot(), 0, options).breaker.metrics()).toMatchObject({ calls: 1 });
+  });
+
   it('keeps the latest calls where its window is smaller, and none where it is another', () => {
     const first = new CircuitBreaker({ clock: new ManualClock(), slidingWindow: { type: 'count', size: 10 } });
     for (let i = 0; i < 5; i++) fail(first);

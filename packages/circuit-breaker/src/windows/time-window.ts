@@ -47,7 +47,7 @@ export class TimeWindow implements SlidingWindow {
     for (let bucket = this.#newest - this.#size + 1; bucket <= this.#newest; bucket += 1) {
       const at = this.#offset(bucket);
       const [calls = 0, failures = 0, slowCalls = 0] = this.#buckets.subarray(at, at + 3);
-      if (calls > 0) buckets.push({ ageMs: now - bucket * this.#bucketMs, calls, failures, slowCalls });
+      if (calls > 0) buckets.push({ ageMs: Math.max(0, now - bucket * this.#bucketMs), calls, failures, slowCalls });
     }
     return { type: 'time', buckets };
   }
