@@ -103,7 +103,7 @@ export class WatchedStream<T> extends OpenStream<T> {
 }
 
 /** The consumer stopped while it waited for an item. */
-const left = new DOMException('the consumer left', 'AbortError');
+const left = new DOMException('left', 'AbortError');
 
 /**
  * What the caller iterates over. Nothing is called before the first `next()`; an abort ends a waiting `next()` at once, and so

@@ -62,7 +62,7 @@ describe('a registry', () => {
     const { registry: another } = registryOf();
     another.restore(snapshots);
     expect(another.snapshot()).toEqual(snapshots);
-    expect(() => another.restore([['c', { ...snapshots[0][1], version: 9 }]])).toThrow('snapshot.version must be 1, not 9');
+    expect(() => another.restore([['c', { ...snapshots[0][1], version: 9 }]])).toThrow('snapshot.version must be one of 1, not 9');
   });
 
   it('stays whole where the function that gives the options asks for the same key', () => {

@@ -134,8 +134,8 @@ describe('a snapshot', () => {
   it.each<[string, unknown, string]>([
     ['null', null, 'snapshot must be an object, not null'],
     ['an array', [], 'snapshot must be an object'],
-    ['another version', { ...good(), version: 2 }, 'snapshot.version must be 1, not 2'],
-    ['no version', { ...good(), version: undefined }, 'snapshot.version must be 1, not undefined'],
+    ['another version', { ...good(), version: 2 }, 'snapshot.version must be one of 1, not 2'],
+    ['no version', { ...good(), version: undefined }, 'snapshot.version must be one of 1, not undefined'],
     ['a name that is none', { ...good(), name: 7 }, 'snapshot.name must be a string, not 7'],
     ['an unknown state', { ...good(), state: 'ajar' }, 'snapshot.state must be one of closed, open, half-open'],
     ['a negative count', { ...good(), rejected: -1 }, 'snapshot.rejected must be a whole number'],
