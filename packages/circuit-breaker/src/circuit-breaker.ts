@@ -11,7 +11,7 @@ import { type CircuitBreakerMetrics, type CircuitBreakerSnapshot, checkedSnapsho
 import { type Opening, type OpenStream, opened, ProtectedIterator, type ProtectedStream, runStream } from './stream.ts';
 import { Tally } from './tally.ts';
 
-// Nothing here is an async function: another frame of one around each call would cost as much as all the rest.
+// What every call goes through is no async function: another frame of one would cost as much as all the rest.
 
 // A refusal thrown one microtask late costs half of one thrown at once: the caller's handler is attached by then.
 const settled = Promise.resolve();
