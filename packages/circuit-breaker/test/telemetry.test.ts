@@ -260,7 +260,7 @@ describe('no entry loads a peer', () => {
     for (const entry of process.argv.slice(1)) console.log(entry, Object.keys(await import(entry)).length > 0);`;
 
   function loaded(entries: readonly string[]): string {
-    const args = ['--import', 'tsx', '--conditions=@tidegate/source', '--input-type=module', '--eval', script, ...entries];
+    const args = ['--no-warnings', '--import', 'tsx', '--conditions=@tidegate/source', '--input-type=module', '--eval', script, ...entries];
     const { stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', cwd: fileURLToPath(new URL('..', import.meta.url)) });
     return stdout + stderr;
   }
