@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TempDir, tempDir } from '@tidegate/test-kit';
+import { ManualClock, type TempDir, tempDir } from '@tidegate/test-kit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PolicyFile, PolicyFileError, policyFileSchema } from '../src/policy-file.ts';
 
@@ -13,7 +13,7 @@ afterAll(() => folder.remove());
 function opened(content: string | Uint8Array): PolicyFile {
   const path = join(folder.path, 'retry_policy.json');
   writeFileSync(path, content);
-  return new PolicyFile({ path, watch: false });
+  return new PolicyFile({ path, watch: false, clock: new ManualClock() });
 }
 
 function refused(content: string | Uint8Array): PolicyFileError {
