@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock } from './clock.ts';
+import type { Decision, Refused } from './decision.ts';
+import type { Cost } from './demand.ts';
+import type { Listeners } from './events.ts';
+import { Heartbeat } from './heartbeat.ts';
+import type { Limit } from './limit.ts';
+import { type Asked, Local } from './local.ts';
+import { Reservation } from './reservation.ts';
+import { ConcurrencyRule } from './rules/concurrency.ts';
+import { Shared } from './shared.ts';
+import type { Change, Store } from './store.ts';
+
+/** What a limiter's limits are counted with. */
+export interface Backend {
+  /** Charges a single token bucket with one key; absent where the limits are not that. */
+  readonly one?: (key: string, cost: number) => Decision;
+  /** Keys remembered in this process. */
+  readonly size: number;
+  decide(keys: readonly string[], costs: readonly number[], asked: Asked): Decision | Promise<Decision>;
+  reserve(keys: readonly string[], costs: readonly number[], levels: boolean): Reservation | Refused | Promise<Reservation | Refused>;
+  refund(keys: readonly string[], costs: readonly number[]): Promise<void>;
+  reset(keys: readonly string[]): Promise<void>;
+  close(): void;
+}
+
+/** What a backend is made of. */
+export interface BackendParts {
+  readonly limits: readonly Limit<never>[];
+  /** Which key each limit goes by. */
+  readonly groupOf: readonly number[];
+  readonly name: string;
+  readonly clock: Clock;
+  readonly decisionTimeoutMs: number;
+  readonly instances: number;
+  readonly maxKeys: number;
+  readonly listeners: Listeners;
+  readonly change: Change;
+  /** Something came free for these keys. */
+  readonly freed: (keys: readonly string[]) => void;
+  /** What each limit is charged for so much. */
+  readonly costs: (actual: Cost) => readonly number[];
+}
+
+/** Counts in this process; takes over what `old` has counted. */
+export function localBackend(parts: BackendParts, old?: Backend): Backend {
+  return new LocalBackend(parts, old as LocalBackend | undefined);
+}
+
+/** Counts in a store, as `old` did. */
+export function sharedBackend(parts: BackendParts & { readonly store: Store }, old?: Backend): Backend {
+  return new SharedBackend(parts, old as SharedBackend | undefined);
+}
+
+class LocalBackend implements Backend {
+  readonly one?: (key: string, cost: number) => Decision;
+  readonly #parts: BackendParts;
+  readonly #local: Local;
+  #reservations = 0;
+
+  constructor(parts: BackendParts, old: LocalBackend | undefined) {
+    const { limits, groupOf, maxKeys, clock, change } = parts;
+    this.#parts = parts;
+    const local = new Local(limits, groupOf, maxKeys, clock, old === undefined ? undefined : old.#local.counts);
+    this.#local = local;
+    if (local.isOne) this.one = (key, cost) => local.one(key, cost);
+    if (old !== undefined) local.counts.carryFrom(old.#local.counts, pairs(old.#parts.limits, limits), change.carry);
+    this.#reservations = old === undefined ? 0 : old.#reservations;
+  }
+
+  get size(): number {
+    return this.#local.counts.size;
+  }
+
+  decide(keys: readonly string[], costs: readonly number[], asked: Asked): Decision {
+    return this.#local.decide(keys, costs, asked);
+  }
+
+  reserve(keys: readonly string[], costs: readonly number[], levels: boolean): Reservation | Refused {
+    this.#reservations += 1;
+    const reservation = `${this.#reservations}`;
+    const decision = this.#local.decide(keys, costs, { charge: true, levels, reservation });
+    if (!decision.allowed) return decision;
+    const { takenAt } = this.#local.counts;
+    const settle = async (actual: Cost | undefined): Promise<boolean> => {
+      this.#local.counts.settle(keys, costs, actual === undefined ? nothing(costs) : this.#parts.costs(actual), takenAt, reservation);
+      this.#parts.freed(keys);
+      return true;
+    };
+    return new Reservation(decision, { settle, lost: neverLost });
+  }
+
+  async refund(keys: readonly string[], costs: readonly number[]): Promise<void> {
+    this.#local.counts.refund(keys, costs);
+  }
+
+  async reset(keys: readonly string[]): Promise<void> {
+    this.#local.counts.reset(keys);
+  }
+
+  close(): void {}
+}
+
+class SharedBackend implements Backend {
+  readonly #parts: BackendParts;
+  readonly #shared: Shared;
+  readonly #heartbeat: Heartbeat;
+  readonly #leaseMs: number;
+  readonly #process: string; // tells what this process does from what others do
+  #sent = 0;
+  readonly size = 0;
+
+  constructor(parts: BackendParts & { readonly store: Store }, old: SharedBackend | undefined) {
+    this.#parts = parts;
+    this.#shared = new Shared(parts, old === undefined ? undefined : old.#shared);
+    this.#heartbeat = old !== undefined ? old.#heartbeat : new Heartbeat(parts.clock);
+    const leases = parts.limits.map(({ rule }) => (rule instanceof ConcurrencyRule ? rule.leaseUs / 1_000 : Number.POSITIVE_INFINITY));
+    this.#leaseMs = Math.min(...leases);
+    this.#process = randomBytes(9).toString('base64url');
+  }
+
+  async decide(keys: readonly string[], costs: readonly number[], asked: Asked): Promise<Decision> {
+    return (await this.#shared.decide(keys, costs, asked)).decision;
+  }
+
+  async reserve(keys: readonly string[], costs: readonly number[], levels: boolean): Promise<Reservation | Refused> {
+    const reservation = this.#id();
+    const sentAt = this.#parts.clock.now();
+    const { decision, takenAt } = await this.#shared.decide(keys, costs, { charge: true, levels, reservation });
+    if (!decision.allowed) return decision;
+    const lost = new AbortController();
+    const stop = typeof takenAt === 'number' ? this.#keep(keys, costs, reservation, lost, sentAt) : () => {};
+    const settle = async (actual: Cost | undefined): Promise<boolean> => {
+      const exact = actual === undefined ? nothing(costs) : this.#parts.costs(actual);
+      stop();
+      const told = await this.#shared.settle(keys, costs, exact, takenAt, reservation);
+      this.#parts.freed(keys);
+      return told;
+    };
+    return new Reservation(decision, { settle, lost: lost.signal });
+  }
+
+  refund(keys: readonly string[], costs: readonly number[]): Promise<void> {
+    return this.#shared.refund(keys, costs, this.#id());
+  }
+
+  reset(keys: readonly string[]): Promise<void> {
+    return this.#shared.reset(keys);
+  }
+
+  close(): void {
+    this.#heartbeat.close();
+    this.#shared.close();
+  }
+
+  #keep(keys: readonly string[], costs: readonly number[], reservation: string, lost: AbortController, sentAt: number): () => void {
+    if (this.#leaseMs === Number.POSITIVE_INFINITY) return () => {};
+    const lessee = {
+      leaseMs: this.#leaseMs,
+      renew: () => this.#shared.renew(keys, costs, reservation),
+      lost: (error: Error) => {
+        this.#parts.listeners.emit('lease-lost', {});
+        lost.abort(error);
+      },
+    };
+    return this.#heartbeat.keep(lessee, sentAt);
+  }
+
+  #id(): string {
+    this.#sent += 1;
+    return `${this.#process}${this.#sent}`;
+  }
+}
+
+const neverLost = new AbortController().signal;
+
+function nothing(costs: readonly number[]): readonly number[] {
+  return costs.map(() => 0);
+}
+
+/** Which limits go on as which: those of the same name and kind. */
+function pairs(old: readonly Limit<never>[], limits: readonly Limit<never>[]): { from: number; to: number }[] {
+  return limits.flatMap((limit, to) => {
+    const from = old.findIndex(({ name, rule }) => name === limit.name && rule.kind === limit.rule.kind);
+    return from < 0 ? [] : [{ from, to }];
+  });
+}

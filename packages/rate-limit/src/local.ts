@@ -1,0 +1,60 @@
+import type { Clock } from './clock.ts';
+import { Counts } from './counts.ts';
+import type { Decision } from './decision.ts';
+import type { Limit } from './limit.ts';
+import type { BucketRule } from './rules/token-bucket.ts';
+import { type Outcome, Verdicts } from './verdict.ts';
+
+/** How a decision is asked for. */
+export interface Asked {
+  /** `false` takes nothing. */
+  readonly charge: boolean;
+  /** Whether each limit is to be told of. */
+  readonly levels: boolean;
+  /** Given where what is taken is settled later. */
+  readonly reservation?: string | undefined;
+}
+
+/** The limits of a limiter that counts in this process. */
+export class Local implements Outcome {
+  readonly counts: Counts;
+  readonly #verdicts: Verdicts;
+  readonly #only: BucketRule | undefined;
+  #keys: readonly string[] = [];
+
+  constructor(limits: readonly Limit<never>[], groupOf: readonly number[], maxKeys: number, clock: Clock, old?: Counts) {
+    this.counts = new Counts(limits, groupOf, maxKeys, clock, old);
+    this.#verdicts = new Verdicts(limits);
+    this.#only = this.counts.only;
+  }
+
+  /** Whether {@link Local.one} decides. */
+  get isOne(): boolean {
+    return this.#only !== undefined;
+  }
+
+  /** Charges a single token bucket. */
+  one(key: string, cost: number): Decision {
+    const rule = this.#only as BucketRule;
+    const counts = this.counts;
+    return counts.takeOne(rule, key, cost) ? this.#verdicts.allowedBy(0, counts.left(0)) : this.#verdicts.refusedBy(0, counts.waits[0] as number, counts.left(0));
+  }
+
+  decide(keys: readonly string[], costs: readonly number[], { charge, levels, reservation }: Asked): Decision {
+    const allowed = this.counts.take(keys, costs, charge, reservation);
+    this.#keys = keys;
+    return allowed ? this.#verdicts.allowed(this, levels) : this.#verdicts.refused(this, levels);
+  }
+
+  wait(i: number): number {
+    return this.counts.waits[i] as number;
+  }
+
+  left(i: number): number {
+    return this.counts.left(i);
+  }
+
+  rises(i: number): { readonly moreIn: number; readonly fullIn: number } {
+    return this.counts.rises(i, this.#keys);
+  }
+}

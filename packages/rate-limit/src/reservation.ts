@@ -1,0 +1,67 @@
+import type { Allowed, Degraded } from './decision.ts';
+import type { Cost } from './demand.ts';
+
+/** How a reservation is made exact. */
+export interface Settling {
+  /** Tells the limits what was used, undefined for nothing; whether they took it. */
+  settle(actual: Cost | undefined): Promise<boolean>;
+  /** Aborted where a place was lost. */
+  readonly lost: AbortSignal;
+}
+
+/**
+ * What a call was let through with, to be made exact when it is known.
+ *
+ * A reservation that nobody settles counts as used, and gives its place among calls at once back when its process ends.
+ */
+export class Reservation implements Allowed {
+  /** Tells a reservation from a refusal. */
+  readonly allowed = true;
+  /** The limit with the least left. */
+  readonly limit: string;
+  /** The highest cost that limit would let through now. */
+  readonly remaining: number;
+  /** Given where the store could not be asked in time: which of the limits' `onStoreError` answered. */
+  readonly degraded?: Degraded;
+  readonly #settling: Settling;
+  #settled: Promise<boolean> | undefined;
+
+  /** @internal */
+  constructor({ limit, remaining, degraded }: Allowed, settling: Settling) {
+    this.limit = limit;
+    this.remaining = remaining;
+    if (degraded !== undefined) this.degraded = degraded;
+    this.#settling = settling;
+  }
+
+  /**
+   * Aborted with a {@link RateLimitError} with `ERR_LEASE_LOST` where a place among calls at once was lost, because the store could not
+   * be told in time that the call still runs. Stop the call then: another may run in its place.
+   */
+  get signal(): AbortSignal {
+    return this.#settling.lost;
+  }
+
+  /**
+   * Makes it exact: what was reserved and not used is given back, what was used beyond it is charged, up to the debt that the limit
+   * allows. The first call counts; later ones answer what it answered.
+   *
+   * @returns false where the store could not be told in time: what was reserved then counts as used
+   * @throws `RangeError` where the cost is not a whole number from 0, or of no limit
+   */
+  settle(actual: Cost): Promise<boolean> {
+    this.#settled ??= this.#settling.settle(actual);
+    return this.#settled;
+  }
+
+  /** Gives all of it back, as {@link Reservation.settle} with 0 does: the call was not made. */
+  release(): Promise<boolean> {
+    this.#settled ??= this.#settling.settle(undefined);
+    return this.#settled;
+  }
+
+  /** Gives it back unless it was settled. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
