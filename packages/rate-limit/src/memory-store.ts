@@ -85,7 +85,8 @@ class MemoryStore implements Store {
     const entry: Entry = kept === undefined ? fresh(rule, version) : copyOf(kept);
     if (entry.leases !== undefined) entry.state[0] = entry.leases.count(now);
     entry.rule.advance(entry.state, 0, now, entry.held);
-    if (String(entry.rule.settings) !== String(rule.settings)) {
+    const renewed = version > entry.version && carry === 'reset';
+    if (renewed || String(entry.rule.settings) !== String(rule.settings)) {
       const mode = version > entry.version ? carry : 'used';
       const held = entry.held === undefined ? undefined : carriedHeld(entry.held, entry.rule as BucketRule, rule as BucketRule, now, mode);
       entry.state = rule.carry(entry.state, entry.rule, now, mode);
