@@ -134,6 +134,7 @@ export class SlidingWindowRule implements Rule {
     const current = Math.floor(now / this.#partUs);
     carried[0] = current;
     if (mode === 'reset') return carried;
+    old.advance(state, 0, now);
     const share = mode === 'used' ? 1 : this.most / old.most;
     if (old.#partUs !== this.#partUs || old.#parts !== this.#parts) {
       this.#count(carried, 0, current, Math.ceil((state[1] as number) * share));
