@@ -12,6 +12,7 @@ export {
 export type { Cost } from './demand.ts';
 export type { RateLimiterEvents } from './events.ts';
 export type { Limit, LimitOptions, OnStoreError } from './limit.ts';
+export { type LeaseOptions, leased } from './leases.ts';
 export { type MemoryStoreOptions, memoryStore } from './memory-store.ts';
 export { type AcquireOptions, type ConsumeOptions, RateLimiter, type RateLimiterOptions, type ReconfigureOptions } from './rate-limiter.ts';
 export { per, type Rate } from './rate.ts';
