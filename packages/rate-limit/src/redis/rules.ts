@@ -143,14 +143,18 @@ local window = {
     if carry == 'reset' then return new_window(r, floor(now / r.part)) end
     if s[1] ~= r.part or s[2] ~= r.parts or s[3] ~= r.most then
       advance_window(s, now)
-      local share = carry == 'used' and 1 or r.most / s[3]
       local old = s
+      local function scaled(used) return carry == 'used' and used or ceil(used * r.most / old[3]) end
       if s[1] ~= r.part or s[2] ~= r.parts then
         s = new_window(r, floor(now / r.part))
-        count(s, s[5], ceil(old[6] * share))
+        count(s, s[5], scaled(old[6]))
       else
         s = new_window(r, old[5])
-        for part = old[5] - r.parts + 1, old[5] do count(s, part, ceil(old[7 + part % r.parts] * share)) end
+        local sum = 0
+        for part = old[5], old[5] - r.parts + 1, -1 do
+          sum = sum + old[7 + part % r.parts]
+          count(s, part, scaled(sum) - s[6])
+        end
       end
       s[4] = old[4]
     end
