@@ -82,7 +82,10 @@ export class BoundedStore {
   }
 
   #answer(ask: Ask, reply: Reply, late: (reply: Reply) => void): void {
-    if (ask.answered) return late(reply);
+    if (ask.answered) {
+      late(reply);
+      return;
+    }
     ask.answered = true;
     if (this.#failures > 0) this.#recover();
     ask.resolve(reply);

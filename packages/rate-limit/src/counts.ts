@@ -1,9 +1,9 @@
 import type { Clock } from './clock.ts';
 import type { Limit } from './limit.ts';
 import { Memory } from './memory.ts';
-import { BucketRule } from './rules/token-bucket.ts';
 import { ConcurrencyRule } from './rules/concurrency.ts';
 import type { Carry, Held, Rule } from './rules/rule.ts';
+import { BucketRule } from './rules/token-bucket.ts';
 
 // in µs: 24.1 + 1 000 − 24.1 ms is a hair less than 1 000, and a call that comes when it was told must not be refused for that
 const roundingSlack = 1 / 16;

@@ -68,7 +68,8 @@ class LeasedStore implements Store {
 
   run(command: Command, change: Change): Promise<Reply> {
     if (command.do === 'reset') for (const demand of command.demands) this.#holdings.delete(nameOf(demand));
-    if (command.do !== 'take' || !command.charge || command.levels || command.reservation !== undefined) return this.#store.run(command, change);
+    if (command.do !== 'take' || !command.charge || command.levels || command.reservation !== undefined)
+      return this.#store.run(command, change);
     const holdings = this.#holdingsOf(command, change);
     if (holdings === undefined) return this.#store.run(command, change);
     const now = this.#clock.now();
@@ -79,7 +80,7 @@ class LeasedStore implements Store {
       if (holding.left < cost || now >= holding.deadline) covered = false;
     }
     if (covered) return Promise.resolve(this.#spend(command, holdings));
-    for (const holding of holdings) this.#ask(holding, this.#wanted(holding, now), now);
+    for (const holding of holdings) void this.#ask(holding, this.#wanted(holding, now), now);
     return this.#store.run(command, change);
   }
 

@@ -42,7 +42,12 @@ export class Local implements Outcome {
     const rule = this.#only as BucketRule;
     if (this.counts.reserves) return this.decide([key], [cost], charging);
     const room = this.counts.charge(rule, key, cost);
-    if (room < 0) return this.#verdicts.refusedFor(cost > rule.most, Math.ceil(-room / rule.perMs), cost === 1 ? 0 : Math.floor(room / rule.perToken) + cost);
+    if (room < 0)
+      return this.#verdicts.refusedFor(
+        cost > rule.most,
+        Math.ceil(-room / rule.perMs),
+        cost === 1 ? 0 : Math.floor(room / rule.perToken) + cost,
+      );
     return { allowed: true, limit: this.#name, remaining: Math.floor(room / rule.perToken) };
   }
 

@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from './clock.ts';
 import { onlyKnown, wholeNumber } from './options.ts';
-import { BucketRule } from './rules/token-bucket.ts';
 import { ConcurrencyRule, Leases } from './rules/concurrency.ts';
 import type { Held, Rule } from './rules/rule.ts';
+import { BucketRule } from './rules/token-bucket.ts';
 import type { Change, Command, Demand, Lease, LimitReply, Reply, Settle, Store, Take } from './store.ts';
 
 /** Where a {@link memoryStore} keeps its limits. */
@@ -99,7 +99,8 @@ class MemoryStore implements Store {
 
   #keep(demand: Demand, entry: Entry, now: number): void {
     const key = keyOf(demand);
-    if (!this.#entries.has(key) && this.#entries.size >= this.#maxKeys) throw new Error(`the store is full: ${this.#maxKeys} states are in use`);
+    if (!this.#entries.has(key) && this.#entries.size >= this.#maxKeys)
+      throw new Error(`the store is full: ${this.#maxKeys} states are in use`);
     entry.leases?.prune(now);
     this.#entries.set(key, entry);
   }

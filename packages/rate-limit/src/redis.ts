@@ -1,6 +1,6 @@
+import { onlyKnown } from './options.ts';
 import { Batches } from './redis/batches.ts';
 import { connection, type RedisClient } from './redis/client.ts';
-import { onlyKnown } from './options.ts';
 import type { Store } from './store.ts';
 
 export type { IoredisClient, NodeRedisClient, RedisClient } from './redis/client.ts';
@@ -33,7 +33,8 @@ export interface RedisStoreOptions {
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   onlyKnown('redisStore', options, ['prefix', 'hashTag', 'time']);
   const prefix = options.prefix ?? 'tidegate:';
-  if (typeof prefix !== 'string' || /[{}]/.test(prefix)) throw new RangeError(`redisStore: prefix must be text without braces, not ${JSON.stringify(prefix)}`);
+  if (typeof prefix !== 'string' || /[{}]/.test(prefix))
+    throw new RangeError(`redisStore: prefix must be text without braces, not ${JSON.stringify(prefix)}`);
   const batches = new Batches(connection(client), prefix, options.hashTag, options.time ?? serverTime);
   return {
     run: (command, change) => batches.run(command, change),

@@ -48,7 +48,8 @@ export class Shared {
     this.#names = parts.limits.map(({ name }) => `${encodeURIComponent(parts.name)}|${encodeURIComponent(name)}`);
     this.#closed = parts.limits.findIndex(({ onStoreError }) => onStoreError === 'closed');
     this.#alone = [...parts.limits.keys()].filter((i) => parts.limits[i]?.onStoreError === 'local');
-    this.#bounded = old !== undefined ? old.#bounded : new BoundedStore(parts.store, parts.decisionTimeoutMs, parts.clock, health(parts.listeners));
+    this.#bounded =
+      old !== undefined ? old.#bounded : new BoundedStore(parts.store, parts.decisionTimeoutMs, parts.clock, health(parts.listeners));
   }
 
   /** What the store says, or `onStoreError`; and when that was. */
@@ -61,12 +62,21 @@ export class Shared {
       if (reply === undefined) return this.#withoutStore(keys, costs, asked);
       this.#outcome.reply = reply;
       const verdicts = this.#verdicts;
-      return { decision: reply.done ? verdicts.allowed(this.#outcome, levels) : verdicts.refused(this.#outcome, levels), takenAt: reply.now };
+      return {
+        decision: reply.done ? verdicts.allowed(this.#outcome, levels) : verdicts.refused(this.#outcome, levels),
+        takenAt: reply.now,
+      };
     });
   }
 
   /** Makes a reservation exact; false where the store did not say in time that it did. */
-  async settle(keys: readonly string[], reserved: readonly number[], actual: readonly number[], takenAt: number | TakenAt, reservation: string): Promise<boolean> {
+  async settle(
+    keys: readonly string[],
+    reserved: readonly number[],
+    actual: readonly number[],
+    takenAt: number | TakenAt,
+    reservation: string,
+  ): Promise<boolean> {
     if (typeof takenAt !== 'number') {
       this.#counted?.settle(keys, reserved, actual, takenAt, reservation);
       return true;
@@ -87,7 +97,13 @@ export class Shared {
 
   /** @throws {@link RateLimitError} with `ERR_STORE_UNAVAILABLE` */
   async reset(keys: readonly string[]): Promise<void> {
-    await this.#must({ do: 'reset', demands: this.#demands(keys, this.#names.map(() => 0)) });
+    await this.#must({
+      do: 'reset',
+      demands: this.#demands(
+        keys,
+        this.#names.map(() => 0),
+      ),
+    });
   }
 
   /** Stops waiting for the store. */

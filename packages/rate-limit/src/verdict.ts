@@ -73,7 +73,15 @@ export class Verdicts {
   /** {@link Verdicts.refusedBy} the only limit, in so many ms. */
   refusedFor(permanent: boolean, retryAfterMs: number, remaining: number): Refused {
     if (permanent) return this.refusedBy(0, Number.POSITIVE_INFINITY, remaining);
-    return { allowed: false, code: 'ERR_RATE_LIMITED', message: this.#firstMessage, limit: this.#firstName, remaining, retryAfterMs, permanent: false };
+    return {
+      allowed: false,
+      code: 'ERR_RATE_LIMITED',
+      message: this.#firstMessage,
+      limit: this.#firstName,
+      remaining,
+      retryAfterMs,
+      permanent: false,
+    };
   }
 
   /** What is said where every limit is `open` without its store. */

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { calendarQuota } from '../src/calendar.ts';
 import { concurrency, per, type Rule, slidingWindow, tokenBucket } from '../src/index.ts';
 import type { Change, Command, Demand, Reply, Store } from '../src/store.ts';
 
@@ -34,14 +35,23 @@ const settings: readonly (readonly Rule[])[] = [
     slidingWindow({ limit: 9, windowMs: 10_000, precision: 7 }),
   ],
   [concurrency({ limit: 2, leaseMs: 1_000 }), concurrency({ limit: 4, leaseMs: 1_000 })],
+  [
+    calendarQuota({ limit: 20, every: 'hour', timeZone: 'Asia/Kathmandu' }),
+    calendarQuota({ limit: 50, every: 'hour', timeZone: 'Asia/Kathmandu' }),
+    calendarQuota({ limit: 35, every: 'day', timeZone: 'Europe/Berlin' }),
+  ],
 ].map((limits) => limits.map(({ rule }) => rule));
 
-const ask = fc.record({ limit: fc.nat(settings.length - 1), key: fc.nat(2), cost: fc.oneof(fc.constant(1), fc.integer({ min: 0, max: 14 })) });
-const asks = fc.uniqueArray(ask, { minLength: 1, maxLength: 4, selector: ({ limit }) => limit });
+const ask = fc.record({
+  limit: fc.nat(settings.length - 1),
+  key: fc.nat(2),
+  cost: fc.oneof(fc.constant(1), fc.integer({ min: 0, max: 14 })),
+});
+const asks = fc.uniqueArray(ask, { minLength: 1, maxLength: 5, selector: ({ limit }) => limit });
 const wait = fc.oneof(
   fc.integer({ min: 0, max: 400_000 }),
   fc.integer({ min: 0, max: 20_000_000 }),
-  fc.constantFrom(-1, -250_000, -3_600_000_000, 3_600_000_000),
+  fc.constantFrom(-1, -250_000, -3_600_000_000, 3_600_000_000, 86_400_000_000),
 );
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -61,7 +71,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constantFrom('settle' as const, 'settle' as const, 'renew' as const),
       which: fc.nat(100),
-      actual: fc.array(fc.nat(20), { minLength: 4, maxLength: 4 }),
+      actual: fc.array(fc.nat(20), { minLength: 5, maxLength: 5 }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('refund' as const, 'refund' as const, 'reset' as const), asks }) },

@@ -40,7 +40,9 @@ export class Batches {
     if (!this.#connection.cluster) return undefined;
     const [first, ...others] = demands;
     if (others.every(({ key }) => key === first?.key)) return undefined;
-    throw new RangeError('redisStore: in a cluster, limits that go by several keys need the option hashTag, which says what the keys have in common');
+    throw new RangeError(
+      'redisStore: in a cluster, limits that go by several keys need the option hashTag, which says what the keys have in common',
+    );
   }
 
   /** The open batch; a new one where it is full, or has a key under another rule, which is in the midst of a change. */

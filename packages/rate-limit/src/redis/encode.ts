@@ -9,38 +9,35 @@ export interface Places {
   mark(id: string, demand: Demand, tag: string | undefined): number;
 }
 
-/** Appends a command to the list that the script reads; ids are text, all else numbers. */
+const codes = { take: 1, settle: 2, renew: 3, refund: 4, reset: 5, lease: 6 } as const;
+
+/**
+ * Appends a command to the list that the script reads: its code, when or how, an id or amount, its mark, and how many demands follow; of each
+ * where its state and its rule are, the cost, and what was reserved. Ids are text, all else numbers.
+ */
 export function encode(list: (number | string)[], command: Command, change: Change, tag: string | undefined, places: Places): void {
-  switch (command.do) {
-    case 'take':
-      list.push(1, (command.charge ? 1 : 0) + (command.levels ? 2 : 0), command.reservation ?? 0, command.demands.length);
-      for (const one of command.demands) list.push(places.state(one, tag), places.rule(one.rule, change), one.cost);
-      return;
-    case 'settle':
-      list.push(2, command.reservation, command.takenAt, givesBack(command) ? places.mark(command.reservation, command.demands[0] as Demand, tag) : 0, command.demands.length);
-      for (const one of command.demands) list.push(places.state(one, tag), places.rule(one.rule, change), one.cost, one.reserved);
-      return;
-    case 'renew':
-      list.push(3, command.reservation, command.demands.length);
-      for (const one of command.demands) list.push(places.state(one, tag), places.rule(one.rule, change));
-      return;
-    case 'refund':
-      list.push(4, places.mark(command.id, command.demands[0] as Demand, tag), command.demands.length);
-      for (const one of command.demands) list.push(places.state(one, tag), places.rule(one.rule, change), one.cost);
-      return;
-    case 'reset':
-      list.push(5, command.demands.length);
-      for (const one of command.demands) list.push(places.state(one, tag), places.rule(one.rule, change));
-      return;
-    case 'lease': {
-      const [one] = command.demands;
-      list.push(6, one.reserved > command.used ? places.mark(command.id, one, tag) : 0, command.takenAt, command.used);
-      list.push(places.state(one, tag), places.rule(one.rule, change), one.cost, one.reserved);
-    }
+  const once = onceOnly(command);
+  const mark = once === undefined ? 0 : places.mark(once, command.demands[0] as Demand, tag);
+  list.push(codes[command.do], manner(command), subject(command), mark, command.demands.length);
+  for (const demand of command.demands) {
+    const { reserved = 0 } = demand as Partial<Settle['demands'][number]>;
+    list.push(places.state(demand, tag), places.rule(demand.rule, change), demand.cost, reserved);
   }
 }
 
-/** Only what gives back would let more through if a client that reconnects sent it twice. */
-function givesBack({ demands }: Settle): boolean {
-  return demands.some(({ cost, reserved }) => cost < reserved);
+function manner(command: Command): number {
+  if (command.do === 'take') return (command.charge ? 1 : 0) + (command.levels ? 2 : 0);
+  return command.do === 'settle' || command.do === 'lease' ? command.takenAt : 0;
+}
+
+function subject(command: Command): number | string {
+  if (command.do === 'lease') return command.used;
+  return command.do === 'refund' || command.do === 'reset' ? 0 : (command.reservation ?? 0);
+}
+
+/** The id of what gives something back: sent twice by a client that reconnects, it would let more through. */
+function onceOnly(command: Command): string | undefined {
+  if (command.do === 'refund') return command.id;
+  if (command.do === 'settle' && command.demands.some(({ cost, reserved }) => cost < reserved)) return command.reservation;
+  return command.do === 'lease' && command.demands[0].reserved > command.used ? command.id : undefined;
 }

@@ -17,7 +17,7 @@ export function ruleFields(rule: Rule, { version, carry }: Change, now: number):
     case 'concurrency':
       return { kind: 'c', version, carry, most: a, lease: b, again: c };
     case 'calendar-quota':
-      return { kind: 'q', version, carry, most: rule.most, periods: periodsAround(rule as Rule & ByPeriod, now) };
+      return { kind: 'q', version, carry, most: a, unit: b, zone: c, periods: periodsAround(rule as Rule & ByPeriod, now) };
   }
 }
 

@@ -186,7 +186,7 @@ local window = {
   save = function(s, r, key) redis.call('SET', key, cmsgpack.pack(s), 'PX', ceil(((s[5] + s[2]) * s[1] - now) / 1000) + spare) end,
 }
 
--- calendar quota: start, used, most, version; the rule brings the period of the present and the one before and after it
+-- calendar quota: start, used, most, version, unit, zone, end; the rule brings the period of the present, the one before and two after it
 local function period_end(s, r)
   for i = 1, #r.periods - 1 do
     if r.periods[i] == s[1] then return r.periods[i + 1] end
@@ -196,13 +196,17 @@ end
 
 local quota = {
   open = function(v, r)
-    if not v then return { 0, 0, r.most, r.version } end
-    if #v ~= 32 then return nil end
-    local s = { unpack_('<dddd', v) }
+    if not v then return { 0, 0, r.most, r.version, r.unit, r.zone, 0 } end
+    if #v ~= 56 then return nil end
+    local s = { unpack_('<ddddddd', v) }
     local carry = r.version > s[4] and r.carry or 'used'
-    if carry == 'reset' then s[2] = 0
-    elseif carry == 'proportional' and s[3] ~= r.most then s[2] = ceil(s[2] * (r.most / s[3])) end
-    s[3], s[4] = r.most, max(s[4], r.version)
+    if carry == 'reset' or s[3] ~= r.most or s[5] ~= r.unit or s[6] ~= r.zone then
+      if carry == 'reset' or now >= s[7] then s[2] = 0 end
+      if carry == 'proportional' then s[2] = ceil(s[2] / s[3] * r.most) end
+      s[1] = s[1] >= r.periods[3] and s[1] < r.periods[4] and r.periods[3] or r.periods[2]
+      s[3], s[5], s[6] = r.most, r.unit, r.zone
+    end
+    s[4] = max(s[4], r.version)
     return s
   end,
   advance = function(s, r)
@@ -224,7 +228,7 @@ local quota = {
   more = function(s, r) return s[2] == 0 and 0 or period_end(s, r) - now end,
   full = function(s, r) return s[2] == 0 and 0 or period_end(s, r) - now end,
   save = function(s, r, key)
-    redis.call('SET', key, pack('<dddd', s[1], s[2], s[3], s[4]), 'PX', ceil(max(1, period_end(s, r) - now) / 1000) + spare)
+    redis.call('SET', key, pack('<ddddddd', s[1], s[2], s[3], s[4], s[5], s[6], period_end(s, r)), 'PX', ceil(max(1, period_end(s, r) - now) / 1000) + spare)
   end,
 }
 

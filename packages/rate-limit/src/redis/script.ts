@@ -43,15 +43,15 @@ local function state(k, r)
   return s
 end
 
--- the demands of a command, numbers a demand from list[i] on: key, rule, cost, what was reserved
-local function demands(i, count, width)
+-- the demands of a command, from list[i] on; nil where a state is none of ours
+local function demands(i, count)
   local found = {}
   for d = 1, count do
-    local at = i + (d - 1) * width
+    local at = i + d * 4 - 4
     local r = rules[list[at + 1]]
     local s = state(list[at], r)
     if not s then return nil end
-    found[d] = { s, r, kinds[r.kind], list[at], width > 2 and list[at + 2] or 0, width > 3 and list[at + 3] or 0 }
+    found[d] = { s, r, kinds[r.kind], list[at], list[at + 2], list[at + 3] }
   end
   return found
 end
@@ -60,16 +60,16 @@ local function change(found)
   for d = 1, #found do dirty[found[d][4]] = found[d][2] end
 end
 
--- levels is given for what asks: nil where a wait has no meaning
-local function answer(found, count, done, granted, levels)
-  out[n + 1], out[n + 2] = found and done or -1, granted
+-- flags are those of what asks: a wait has a meaning, and more may be wanted
+local function answer(found, count, done, granted, flags)
+  out[n + 1], out[n + 2] = done, granted
   n = n + 2
   for d = 1, count do
     local f = found and found[d]
     local left = f and f[3].left(f[1], f[2]) or 0
-    out[n + 1], out[n + 2] = left, f and levels ~= nil and done == 0 and f[3].wait(f[1], f[2], f[5]) or 0
+    out[n + 1], out[n + 2] = left, flags and done == 0 and f[3].wait(f[1], f[2], f[5]) or 0
     n = n + 2
-    if levels then
+    if flags and flags >= 2 then
       out[n + 1], out[n + 2] = f and f[3].more(f[1], f[2], left) or 0, f and f[3].full(f[1], f[2]) or 0
       n = n + 2
     end
@@ -85,49 +85,41 @@ local function once(mark)
   return true
 end
 
+-- what each command does with its demands; answers whether it was done, and what was granted
 local doing = {
-  [1] = function(i)
-    local flags, id, count = list[i], list[i + 1], list[i + 2]
-    local found = demands(i + 3, count, 3)
+  [1] = function(found, flags, id)
     local fits = 1
-    for d = 1, found and count or 0 do
+    for d = 1, #found do
       local f = found[d]
       if f[3].wait(f[1], f[2], f[5]) ~= 0 then fits = 0 end
     end
-    if found and fits == 1 and flags % 2 == 1 then
-      for d = 1, count do
+    if fits == 1 and flags % 2 == 1 then
+      for d = 1, #found do
         local f = found[d]
         f[3].take(f[1], f[2], f[5])
         if id ~= 0 then f[3].hold(f[1], f[2], f[5], id) end
       end
       change(found)
     end
-    answer(found, count, fits, 0, flags >= 2)
-    return i + 3 + count * 3
+    return fits, 0
   end,
-  [2] = function(i)
-    local id, taken, mark, count = list[i], list[i + 1], list[i + 2], list[i + 3]
-    local found = demands(i + 4, count, 4)
-    if found and once(mark) then
-      for d = 1, count do
-        local f = found[d]
-        f[3].settle(f[1], f[2], f[6], f[5], taken)
-        if f[3].held and f[3].held(f[1], id) then
-          f[1][1] = f[1][1] - 1
-          f[1][2][id] = nil
-          f[1][3][id] = true
-        end
+  [2] = function(found, taken, id, mark)
+    if not once(mark) then return 1, 0 end
+    for d = 1, #found do
+      local f = found[d]
+      f[3].settle(f[1], f[2], f[6], f[5], taken)
+      if f[3].held and f[3].held(f[1], id) then
+        f[1][1] = f[1][1] - 1
+        f[1][2][id] = nil
+        f[1][3][id] = true
       end
-      change(found)
     end
-    answer(found, count, 1, 0)
-    return i + 4 + count * 4
+    change(found)
+    return 1, 0
   end,
-  [3] = function(i)
-    local id, count = list[i], list[i + 1]
-    local found = demands(i + 2, count, 2)
+  [3] = function(found, _, id)
     local done = 1
-    for d = 1, found and count or 0 do
+    for d = 1, #found do
       local f = found[d]
       if f[3].held then
         if f[3].held(f[1], id) then
@@ -136,57 +128,53 @@ local doing = {
         else done = 0 end
       end
     end
-    answer(found, count, done, 0)
-    return i + 2 + count * 2
+    return done, 0
   end,
-  [4] = function(i)
-    local mark, count = list[i], list[i + 1]
-    local found = demands(i + 2, count, 3)
-    if found and once(mark) then
-      for d = 1, count do
-        local f = found[d]
-        f[3].refund(f[1], f[2], f[5])
-      end
-      change(found)
+  [4] = function(found, _, _, mark)
+    if not once(mark) then return 1, 0 end
+    for d = 1, #found do
+      local f = found[d]
+      f[3].refund(f[1], f[2], f[5])
     end
-    answer(found, count, 1, 0)
-    return i + 2 + count * 3
+    change(found)
+    return 1, 0
   end,
-  [5] = function(i)
-    local count = list[i]
-    for d = 1, count do
-      local k, r = list[i + d * 2 - 1], rules[list[i + d * 2]]
-      if r.kind == 'c' then S[k] = { 0, {}, {}, true, KEYS[k] }
-      else
-        S[k] = kinds[r.kind].open(false, r)
-        kinds[r.kind].advance(S[k], r, now)
-      end
-      dirty[k], gone[k] = nil, true
+  [6] = function(found, taken, used, mark)
+    local s, r, wanted, reserved = found[1][1], found[1][2], found[1][5], found[1][6]
+    if reserved > 0 and once(mark) then bucket.settle(s, r, reserved, used, taken) end
+    local granted = min(wanted, floor(bucket.left(s, r) / 4))
+    if granted > 0 then
+      bucket.take(s, r, granted)
+      bucket.hold(s, r, granted)
     end
-    answer(demands(i + 1, count, 2), count, 1, 0)
-    return i + 1 + count * 2
-  end,
-  [6] = function(i)
-    local mark, taken, used = list[i], list[i + 1], list[i + 2]
-    local found = demands(i + 3, 1, 4)
-    local granted = 0
-    if found then
-      local s, r, wanted, reserved = found[1][1], found[1][2], found[1][5], found[1][6]
-      if reserved > 0 and once(mark) then bucket.settle(s, r, reserved, used, taken) end
-      granted = min(wanted, floor(bucket.left(s, r) / 4))
-      if granted > 0 then
-        bucket.take(s, r, granted)
-        bucket.hold(s, r, granted)
-      end
-      change(found)
-    end
-    answer(found, 1, granted > 0 and 1 or 0, granted)
-    return i + 7
+    change(found)
+    return granted > 0 and 1 or 0, granted
   end,
 }
+doing[5] = function() return 1, 0 end
+
+local function forget(i, count)
+  for at = i, i + count * 4 - 4, 4 do
+    local k, r = list[at], rules[list[at + 1]]
+    if r.kind == 'c' then S[k] = { 0, {}, {}, true, KEYS[k] }
+    else
+      S[k] = kinds[r.kind].open(false, r)
+      kinds[r.kind].advance(S[k], r, now)
+    end
+    dirty[k], gone[k] = nil, true
+  end
+end
 
 local i = 1
-while i <= #list do i = doing[list[i]](i + 1) end
+while i <= #list do
+  local op, how, count = list[i], list[i + 1], list[i + 4]
+  if op == 5 then forget(i + 5, count) end
+  local found = demands(i + 5, count)
+  local done, granted = -1, 0
+  if found then done, granted = doing[op](found, how, list[i + 2], list[i + 3]) end
+  answer(found, count, done, granted, op == 1 and how)
+  i = i + 5 + count * 4
+end
 for k in pairs(gone) do redis.call('DEL', KEYS[k]) end
 for k, r in pairs(dirty) do kinds[r.kind].save(S[k], r, KEYS[k]) end
 for mark in pairs(marks) do redis.call('SET', KEYS[mark], '1', 'PX', 600000) end

@@ -1,4 +1,4 @@
-import { commonLimit, commonOptions, type Limit, type LimitOptions } from '../limit.ts';
+import { commonLimit, type Limit, type LimitOptions } from '../limit.ts';
 import { onlyKnown, wholeNumber } from '../options.ts';
 import { longestMs } from '../rate.ts';
 import type { Rule } from './rule.ts';

@@ -106,8 +106,8 @@ export class BucketRule implements Rule {
    * units fit after that; where fewer than none do, nothing was taken.
    */
   charge(state: Float64Array, at: number, now: number, cost: number): number {
-    const used = (state[at] as number) - (now - (state[at + 1] as number)) * this.perUs;
-    const after = (used > 0 ? used : 0) + cost * this.perToken;
+    const used = Math.max(0, (state[at] as number) - (now - (state[at + 1] as number)) * this.perUs);
+    const after = used + cost * this.perToken;
     if (after <= this.capacity) {
       state[at] = after;
       state[at + 1] = now;
