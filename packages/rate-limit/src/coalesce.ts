@@ -86,23 +86,19 @@ export class Coalescer {
 
   /** Takes out the commands that have no key in common with one under way, nor with an earlier one that has to wait. */
   #free(): Waiting[] {
-    const taken = new Set<string>();
-    for (const batch of this.#underWay) for (const { command } of batch) for (const key of keysOf(command)) taken.add(key);
+    const taken = new Set([...this.#underWay].flat().flatMap(keysOf));
     const free: Waiting[] = [];
-    const kept: Waiting[] = [];
-    for (const waiting of this.#waiting) {
-      const keys = keysOf(waiting.command);
-      if (free.length < this.#most && !keys.some((key) => taken.has(key))) free.push(waiting);
-      else {
-        for (const key of keys) taken.add(key);
-        kept.push(waiting);
-      }
-    }
-    this.#waiting = kept;
+    this.#waiting = this.#waiting.filter((waiting) => {
+      const keys = keysOf(waiting);
+      const goes = free.length < this.#most && !keys.some((key) => taken.has(key));
+      if (goes) free.push(waiting);
+      else for (const key of keys) taken.add(key);
+      return !goes;
+    });
     return free;
   }
 }
 
-function keysOf({ demands }: Command): string[] {
-  return demands.map(({ limit, key }) => `${limit}|${key}`);
+function keysOf({ command }: Sent): string[] {
+  return command.demands.map(({ limit, key }) => `${limit}|${key}`);
 }
