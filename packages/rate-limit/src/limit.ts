@@ -39,7 +39,11 @@ export interface Limit<Subject = unknown> {
 export const commonOptions = ['name', 'unit', 'key', 'onStoreError'] as const;
 
 /** Checks the options that every kind of limit has. */
-export function commonLimit<Subject>(owner: string, options: LimitOptions<Subject>, unit: string): Omit<Limit<Subject>, 'rule' | 'description'> {
+export function commonLimit<Subject>(
+  owner: string,
+  options: LimitOptions<Subject>,
+  unit: string,
+): Omit<Limit<Subject>, 'rule' | 'description'> {
   const named = options.unit ?? unit;
   const onStoreError = options.onStoreError ?? 'closed';
   if (!['closed', 'open', 'local'].includes(onStoreError)) {
@@ -54,12 +58,26 @@ export function checkedLimits<Subject>(limits: readonly Limit<Subject>[]): reado
   if (!Array.isArray(limits) || limits.length === 0) throw new RangeError('limits must name at least one limit');
   const names = new Set<string>();
   for (const [i, limit] of limits.entries()) {
-    if (typeof limit?.rule?.advance !== 'function') throw new RangeError(`limits[${i}] must be made by tokenBucket() or another maker of limits`);
-    onlyKnown(`limits[${i}]`, limit, [...commonOptions, 'description', 'rule', 'rate', 'burst', 'limit', 'windowMs']);
+    if (typeof limit?.rule?.advance !== 'function')
+      throw new RangeError(`limits[${i}] must be made by tokenBucket() or another maker of limits`);
+    onlyKnown(`limits[${i}]`, limit, [...commonOptions, 'description', 'rule', ...numbers]);
+    refuseChanged(`limits[${i}]`, limit);
     if (names.has(limit.name)) throw new RangeError(`limits: two limits are named '${limit.name}'; give each a name of its own`);
     names.add(limit.name);
   }
   return [...limits];
+}
+
+const numbers = ['rate', 'burst', 'limit', 'windowMs'] as const;
+
+/** The numbers of a limit are there to be read; its rule does not follow them in a copy. */
+function refuseChanged(owner: string, limit: Limit<never>): void {
+  const { most, windowMs, rate, limit: atOnce = most } = limit.rule as Rule & { rate?: unknown; limit?: number };
+  const decided = { rate, burst: most, limit: atOnce, windowMs };
+  const changed = numbers.find(
+    (number) => number in limit && (limit as Partial<Record<typeof number, unknown>>)[number] !== decided[number],
+  );
+  if (changed !== undefined) throw new RangeError(`${owner}: ${changed} cannot be changed in a copy; make another limit`);
 }
 
 function word(option: string, value: string): string {

@@ -95,7 +95,8 @@ export class SlidingWindowRule implements Rule {
   settle(state: Float64Array, at: number, _now: number, { reserved, actual, takenAt }: Settlement): void {
     const newest = state[at] as number;
     const part = Math.floor(takenAt / this.#partUs);
-    if (actual > reserved) this.#count(state, at, newest, Math.max(0, Math.min(actual - reserved, 2 * this.most - (state[at + 1] as number))));
+    if (actual > reserved)
+      this.#count(state, at, newest, Math.max(0, Math.min(actual - reserved, 2 * this.most - (state[at + 1] as number))));
     else if (part <= newest && part > newest - this.#parts) {
       this.#count(state, at, part, -Math.min(reserved - actual, this.#counted(state, at, part)));
     }
@@ -134,15 +135,17 @@ export class SlidingWindowRule implements Rule {
     const current = Math.floor(now / this.#partUs);
     carried[0] = current;
     if (mode === 'reset') return carried;
-    const share = mode === 'used' ? 1 : this.most / old.most;
+    const scaled = (used: number) => (mode === 'used' ? used : Math.ceil((used * this.most) / old.most));
     if (old.#partUs !== this.#partUs || old.#parts !== this.#parts) {
-      this.#count(carried, 0, current, Math.ceil((state[1] as number) * share));
+      this.#count(carried, 0, current, scaled(state[1] as number));
       return carried;
     }
     const newest = state[0] as number;
     carried[0] = newest;
-    for (let part = newest - this.#parts + 1; part <= newest; part += 1) {
-      this.#count(carried, 0, part, Math.ceil(this.#counted(state, 0, part) * share));
+    // sums are rounded up, not their parts, so that what is left is no less than its share
+    for (let [part, sum] = [newest, 0]; part > newest - this.#parts; part -= 1) {
+      sum += this.#counted(state, 0, part);
+      this.#count(carried, 0, part, scaled(sum) - (carried[1] as number));
     }
     return carried;
   }

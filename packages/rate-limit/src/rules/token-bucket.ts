@@ -63,12 +63,13 @@ export class BucketRule implements Rule {
   /** The most units that may be used. */
   readonly floor: number;
   readonly reservations: Reservations;
-  readonly #rate: Rate;
+  /** How fast the bucket fills. */
+  readonly rate: Rate;
   readonly #debt: number;
 
   constructor(rate: Rate, burst: number, debt: number, reservationMs: number) {
     const { perUs, perToken } = units(rate, burst + debt);
-    this.#rate = rate;
+    this.rate = rate;
     this.#debt = debt;
     this.most = burst;
     this.windowMs = Math.ceil((burst * rate.periodMs) / rate.amount);
@@ -131,9 +132,14 @@ export class BucketRule implements Rule {
   }
 
   part(processes: number): Rule {
-    const { amount, periodMs } = this.#rate;
+    const { amount, periodMs } = this.rate;
     const share = (of: number) => Math.floor(of / processes);
-    return new BucketRule({ amount, periodMs: periodMs * processes }, Math.max(1, share(this.most)), share(this.#debt), this.reservations.spellUs / 1_000);
+    return new BucketRule(
+      { amount, periodMs: periodMs * processes },
+      Math.max(1, share(this.most)),
+      share(this.#debt),
+      this.reservations.spellUs / 1_000,
+    );
   }
 
   carry(state: Float64Array, from: Rule, _now: number, mode: Carry): Float64Array {
