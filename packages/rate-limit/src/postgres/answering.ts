@@ -37,9 +37,9 @@ export const answering = (prefix: string) => `
       ELSIF kind = 3 THEN
         most := p_settings[q + 1];
         amount := greatest(0, most - rl[r]);
-        IF NOT done THEN wait := CASE WHEN cost > most THEN -1 WHEN rl[r] + cost <= most THEN 0 ELSE p_settings[q + 3] - now END; END IF;
+        IF NOT done THEN wait := CASE WHEN cost > most THEN -1 WHEN rl[r] + cost <= most THEN 0 ELSE p_settings[q + CASE WHEN ra[r] = p_settings[q + 2] THEN 3 ELSE 4 END] - now END; END IF;
         IF levels THEN
-          answer[u + 3] := CASE WHEN amount = most THEN 0 ELSE p_settings[q + 3] - now END;
+          answer[u + 3] := CASE WHEN rl[r] = 0 THEN 0 WHEN ra[r] = p_settings[q + 2] THEN p_settings[q + 3] - now ELSE p_settings[q + 4] - now END;
           answer[u + 4] := answer[u + 3];
         END IF;
       ELSE

@@ -2,7 +2,7 @@
  * The functions that the deciding function calls for what most calls do not need, in PL/pgSQL; `prefix` is what their names begin with.
  *
  * `rule` is the kind and the settings of a limit: 1 token bucket [per µs, per token, capacity, floor, spell], 2 sliding window
- * [part, parts, most], 3 calendar quota [most, start, end], 4 concurrency [limit, lease, ask again].
+ * [part, parts, most], 3 calendar quota [most, start, end, end of the next], 4 concurrency [limit, lease, ask again].
  */
 export function arithmetic(prefix: string): string {
   return [advanced(prefix), bucketWithin(prefix), windowWithin(prefix), carried(prefix)].join('\n');
@@ -75,7 +75,9 @@ END $tidegate$;`;
 const carried = (prefix: string) => `
 CREATE OR REPLACE FUNCTION ${prefix}_carried"(s float8[], was float8[], rule float8[], now float8, mode int) RETURNS float8[] ${pure} AS $tidegate$
 DECLARE
-  share float8 := 1;
+  share float8;
+  total float8 := 0;
+  k int;
   counts float8[];
   part float8;
 BEGIN
@@ -88,13 +90,21 @@ BEGIN
     part := floor(now / rule[2]);
     counts := array_fill(0::float8, ARRAY[rule[3]::int]);
     IF mode = 2 THEN RETURN ARRAY[0, part] || counts; END IF;
-    IF mode = 1 THEN share := rule[4] / was[4]; END IF;
     IF was[2] = rule[2] AND was[3] = rule[3] THEN
-      SELECT array_agg(ceil(n * share) ORDER BY i), sum(ceil(n * share)) INTO counts, share FROM unnest(s[3:]) WITH ORDINALITY AS x(n, i);
+      share := 0;
+      FOR i IN 0 .. rule[3]::int - 1 LOOP -- sums are rounded up, not their parts
+        k := 1 + (s[2] - i - floor((s[2] - i) / rule[3]) * rule[3])::int;
+        total := total + s[2 + k];
+        counts[k] := CASE mode WHEN 0 THEN total ELSE ceil(total * rule[4] / was[4]) END - share;
+        share := share + counts[k];
+      END LOOP;
       RETURN ARRAY[share, s[2]] || counts;
     END IF;
-    counts[1 + (part - floor(part / rule[3]) * rule[3])::int] := ceil(s[1] * share);
-    RETURN ARRAY[ceil(s[1] * share), part] || counts;
+    share := CASE mode WHEN 0 THEN s[1] ELSE ceil(s[1] * rule[4] / was[4]) END;
+    counts[1 + (part - floor(part / rule[3]) * rule[3])::int] := share;
+    RETURN ARRAY[share, part] || counts;
+  ELSIF rule[1] = 3 THEN
+    RETURN ARRAY[CASE mode WHEN 0 THEN s[1] WHEN 1 THEN ceil(s[1] / was[2] * rule[2]) ELSE 0 END, CASE WHEN s[2] >= rule[4] THEN rule[4] ELSE rule[3] END];
   END IF;
   RETURN s;
 END $tidegate$;`;

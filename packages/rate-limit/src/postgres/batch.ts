@@ -16,7 +16,7 @@ interface ByCalendar extends Rule {
 export class Batch {
   readonly #sent: readonly Sent[];
   readonly #keys = new Map<string, { readonly key: string; locked: boolean; number: number }>();
-  readonly #rules = new Map<string | Rule, { readonly rule: Rule; readonly text: string; readonly number: number }>();
+  readonly #rules = new Map<string, { readonly rule: Rule; readonly text: string; readonly number: number }>();
   readonly #lists: readonly string[];
   #locked = 0;
 
@@ -65,8 +65,7 @@ export class Batch {
       if (!asks || rule.kind === 'concurrency') known.locked = true; // leases that have ended are forgotten whoever asks
       this.#keys.set(id, known);
       const text = textOf(rule);
-      const told = rule.byCalendar ? rule : text;
-      if (!this.#rules.has(told)) this.#rules.set(told, { rule, text, number: this.#rules.size + 1 });
+      if (!this.#rules.has(text)) this.#rules.set(text, { rule, text, number: this.#rules.size + 1 });
     }
   }
 
@@ -80,8 +79,7 @@ export class Batch {
       commands.push(operation(command), command.demands.length, levels(command) ? 1 : 0, carries[change.carry]);
       changes.push(change.version, 'takenAt' in command ? command.takenAt : 0, 'used' in command ? command.used : 0);
       for (const demand of command.demands) {
-        const told = demand.rule.byCalendar ? demand.rule : textOf(demand.rule);
-        demands.push(this.#keys.get(`${demand.limit}|${demand.key}`)?.number ?? 0, this.#rules.get(told)?.number ?? 0);
+        demands.push(this.#keys.get(`${demand.limit}|${demand.key}`)?.number ?? 0, this.#rules.get(textOf(demand.rule))?.number ?? 0);
         amounts.push(demand.cost, 'reserved' in demand ? (demand.reserved as number) : 0);
       }
     }
@@ -118,12 +116,9 @@ function textOf(rule: Rule): string {
 }
 
 function settingsAt(rule: Rule, at: number): number[] {
-  const settings = [kinds[rule.kind], ...rule.settings];
-  if (rule.kind === 'calendar-quota') {
-    const { start, end } = (rule as ByCalendar).periodAt(at);
-    settings.push(start, end);
-  }
-  return [...settings, 0, 0, 0, 0, 0].slice(0, 6);
+  if (rule.kind !== 'calendar-quota') return [kinds[rule.kind], ...rule.settings, 0, 0].slice(0, 6);
+  const { start, end } = (rule as ByCalendar).periodAt(at);
+  return [kinds[rule.kind], rule.most, start, end, (rule as ByCalendar).periodAt(end).end, 0];
 }
 
 function numbers(list: readonly number[]): string {

@@ -31,9 +31,9 @@ ${variables}
 BEGIN
   INSERT INTO ${table} AS kept (key) SELECT u.key FROM unnest(p_keys[:p_locked]) AS u(key) ORDER BY u.key COLLATE "C"
     ON CONFLICT (key) DO UPDATE SET key = excluded.key WHERE false;
-  SELECT array_agg(x.level), array_agg(x.at), array_agg(x.version), array_agg(x.rule), array_agg(coalesce(array_position(p_rules, x.rule), 0)), array_agg(x.more), array_agg(x.ids)
-    INTO rl, ra, rv, rt, rg, rm, ri
-    FROM (SELECT coalesce(t.level, 0) AS level, coalesce(t.at, 0) AS at, coalesce(t.version, 0) AS version, t.rule, t.more::text, t.ids::text
+  SELECT array_agg(x.level), array_agg(x.at), array_agg(x.version), array_agg(x.rule), array_agg(coalesce(array_position(p_rules, x.rule), 0)), array_agg(x.more), array_agg(x.ids), array_agg(x.idle_at)
+    INTO rl, ra, rv, rt, rg, rm, ri, rx
+    FROM (SELECT coalesce(t.level, 0) AS level, coalesce(t.at, 0) AS at, coalesce(t.version, 0) AS version, t.rule, t.more::text, t.ids::text, t.idle_at
       FROM unnest(p_keys) WITH ORDINALITY AS u(key, n) LEFT JOIN ${table} AS t ON t.key = u.key ORDER BY u.n) AS x;
   now := coalesce(p_now, floor(date_part('epoch', clock_timestamp()) * 1000000));
   n := cardinality(p_settings) / 6;
@@ -75,6 +75,7 @@ const variables = `  now float8;
   rg int[]; -- that rule's number among those sent,
   rm text[]; -- further numbers,
   ri text[]; -- leases,
+  rx float8[]; -- when it says nothing any more,
   ro int[]; -- the place of the further numbers in st,
   rn int[]; -- the number of the rule under which it was brought to the present,
   rd int[]; -- and whether it is to be written (1) or deleted (2)
@@ -127,13 +128,13 @@ const writing = (table: string) => `
     IF array_position(rd, 2) IS NOT NULL THEN
       DELETE FROM ${table} AS t USING unnest(p_keys, rd) AS x(key, written) WHERE x.written = 2 AND t.key = x.key;
     END IF;
-    UPDATE ${table} AS t SET level = x.level, at = x.at, version = x.version, rule = p_rules[x.g], more = x.more::float8[], ids = x.ids::text[],
-      idle_at = CASE p_settings[6 * x.g - 5]
+    UPDATE ${table} AS t SET level = x.level, at = x.at, version = x.version, rule = coalesce(p_rules[x.g], t.rule), more = x.more::float8[], ids = x.ids::text[],
+      idle_at = coalesce(CASE p_settings[6 * x.g - 5]
         WHEN 1 THEN now + ceil(x.level / p_settings[6 * x.g - 4]) + CASE WHEN x.more IS NULL THEN 0 ELSE 3 * p_settings[6 * x.g] END
         WHEN 2 THEN (x.at + p_settings[6 * x.g - 3]) * p_settings[6 * x.g - 4]
-        WHEN 3 THEN p_settings[6 * x.g - 2]
+        WHEN 3 THEN p_settings[6 * x.g - CASE WHEN x.at = p_settings[6 * x.g - 3] THEN 2 ELSE 1 END]
         ELSE now + greatest(p_settings[6 * x.g - 3], (SELECT max(ends) - now FROM unnest(x.more::float8[]) AS l(ends)))
-      END
+      END, t.idle_at)
       FROM unnest(p_keys, rl, ra, rv, rg, rm, ri, rd) AS x(key, level, at, version, g, more, ids, written)
       WHERE x.written = 1 AND t.key = x.key;
   END IF;`;

@@ -122,7 +122,8 @@ function calendarQuota(): string {
           ELSIF op = 2 THEN
             reserved := p_amounts[2 * j];
             IF cost > reserved THEN rl[r] := greatest(rl[r], least(rl[r] + cost - reserved, 2 * p_settings[q + 1]));
-            ELSIF taken_at >= ra[r] THEN rl[r] := greatest(0, rl[r] + cost - reserved);
+            ELSIF taken_at >= ra[r] AND taken_at < (CASE WHEN ra[r] = p_settings[q + 2] THEN p_settings[q + 3] ELSE p_settings[q + 4] END) THEN
+              rl[r] := greatest(0, rl[r] + cost - reserved);
             END IF;
           END IF;`;
 }
@@ -140,13 +141,14 @@ function concurrency(): string {
               IF k IS NULL THEN
                 ids := ids || id;
                 s := s || amount;
-              ELSE
-                s[k] := amount;
-                ra[r] := 0; -- counted anew by the next command
-                rn[r] := 0;
+              ELSE s[k] := amount;
               END IF;
               ri[r] := ids::text;
               rm[r] := s::text;
+            END IF;
+            IF ri[r] IS NOT NULL AND cardinality(ids) <> rl[r] THEN -- the next command counts anew
+              ra[r] := 0;
+              rn[r] := 0;
             END IF;
           ELSIF op = 2 AND ri[r] IS NOT NULL THEN
             IF k IS NOT NULL THEN
@@ -161,6 +163,7 @@ function concurrency(): string {
             IF done THEN
               s[k] := amount;
               rm[r] := s::text;
+              ra[r] := least(ra[r], amount);
             END IF;
           END IF;`;
 }

@@ -19,7 +19,15 @@ export const opening = (prefix: string) => `
       ELSE
         ur := ur || r; ul := ul || rl[r]; ua := ua || ra[r]; uv := uv || rv[r]; ug := ug || rg[r]; uo := uo || ro[r];
         ut := ut || rt[r]; um := um || rm[r]; ui := ui || ri[r];
-        IF rg[r] > 0 THEN was := p_settings[6 * rg[r] - 5 : 6 * rg[r]]; ELSE was := string_to_array(rt[r], ',')::float8[]; END IF;
+        IF rg[r] > 0 THEN was := p_settings[6 * rg[r] - 5 : 6 * rg[r]];
+        ELSE
+          was := string_to_array(rt[r], ',')::float8[];
+          IF was[1] = 3 THEN -- its periods are known here only where they are those of the rule that is
+            IF was[3:] = (string_to_array(p_rules[g], ',')::float8[])[3:] THEN was := ARRAY[3, was[2], rule[3], rule[4], rule[5]];
+            ELSE was := ARRAY[3, was[2]];
+            END IF;
+          END IF;
+        END IF;
         IF was IS NULL OR was[1] <> rule[1] THEN
           rl[r] := 0; ra[r] := 0; rv[r] := version; rm[r] := NULL; ri[r] := NULL; ro[r] := -1;
           was := NULL;
@@ -66,7 +74,13 @@ export const opening = (prefix: string) => `
             ra[r] := part;
           END IF;
         ELSIF s[1] = 3 THEN
-          IF s[3] > ra[r] THEN ra[r] := s[3]; rl[r] := 0; END IF;
+          IF cardinality(s) = 2 THEN
+            IF now >= rx[r] THEN rl[r] := 0; END IF;
+          ELSIF ra[r] < s[3] THEN
+            ra[r] := s[3];
+            rl[r] := 0;
+          ELSIF ra[r] > s[4] THEN ra[r] := s[3];
+          END IF;
         END IF;
         EXIT WHEN was IS NULL;
         s := ARRAY[rl[r], ra[r]];
