@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { Coalescer, type Sent } from '../coalesce.ts';
 import type { Change, Command, Reply, Store } from '../store.ts';
@@ -8,7 +9,7 @@ import { call, definition, type Schema } from './schema.ts';
 /** What a `postgresStore` asks: a `Pool` or a `Client` of `pg`, or what answers as they do. */
 export interface PostgresClient {
   /** Runs a statement; of a text without values, one or several in one transaction. */
-  query(statement: string | { text: string; values: unknown[] }): Promise<{ rows: unknown[] }>;
+  query(statement: string | { name?: string; text: string; values: unknown[] }): Promise<{ rows: unknown[] }>;
 }
 
 /** What {@link PostgresStore} is made of. */
@@ -31,6 +32,7 @@ export class PostgresStore implements Store {
   readonly #coalescer = new Coalescer((sent) => this.#send(sent), { most: commandsAtOnce, atOnce: roundTripsAtOnce });
   readonly #cleaning: Cleaning;
   readonly #call: string;
+  #name: string | undefined;
   #ready: Promise<void> | undefined;
   #aheadUs = 0; // of the server's clock before this process's
   #closed = false;
@@ -38,6 +40,7 @@ export class PostgresStore implements Store {
   constructor(parts: PostgresParts) {
     this.#parts = parts;
     this.#call = call(parts.schema);
+    this.#name = `tidegate-${createHash('sha256').update(this.#call).digest('hex').slice(0, 16)}`;
     this.#cleaning = new Cleaning(parts);
     this.#aheadUs = (parts.clock.wall() - parts.clock.now()) * 1_000;
   }
@@ -88,11 +91,15 @@ export class PostgresStore implements Store {
         throw error;
       });
       try {
-        const { rows } = await client.query({ text: this.#call, values });
+        const { rows } = await client.query({ ...(this.#name === undefined ? {} : { name: this.#name }), text: this.#call, values });
         return (rows[0] as { answer: string }).answer;
       } catch (error) {
-        if (again || !isMissing(error)) throw error;
-        this.#ready = undefined; // somebody dropped it
+        if (again) throw error;
+        if (isMissing(error))
+          this.#ready = undefined; // somebody dropped it
+        else if (isUnprepared(error))
+          this.#name = undefined; // a pooler gives every statement another connection
+        else throw error;
       }
     }
   }
@@ -146,6 +153,11 @@ function ofItsData(error: unknown): error is Error {
 /** Undefined function, undefined table, missing schema. */
 function isMissing(error: unknown): boolean {
   return ['42883', '42P01', '3F000'].includes(codeOf(error));
+}
+
+/** A prepared statement that is not there, or is there already. */
+function isUnprepared(error: unknown): boolean {
+  return ['26000', '42P05'].includes(codeOf(error));
 }
 
 function said(error: unknown): string {
