@@ -1,7 +1,7 @@
 import type { Sent } from '../coalesce.ts';
 import { storedKey } from '../demand.ts';
 import type { Rule } from '../rules/rule.ts';
-import type { Command, LimitReply, Reply } from '../store.ts';
+import type { Command, Demand, LimitReply, Reply } from '../store.ts';
 
 const operations = { take: 1, settle: 2, renew: 3, refund: 4, reset: 5, lease: 6 } as const;
 const kinds = { 'token-bucket': 1, 'sliding-window': 2, 'calendar-quota': 3, concurrency: 4 } as const;
@@ -70,27 +70,30 @@ export class Batch {
   }
 
   #commandLists(): string[] {
-    const commands: number[] = [];
-    const changes: number[] = [];
-    const demands: number[] = [];
-    const amounts: number[] = [];
+    const commands = this.#sent.flatMap(({ command, change }) => [
+      operation(command),
+      command.demands.length,
+      levels(command) ? 1 : 0,
+      carries[change.carry],
+    ]);
+    const changes = this.#sent.flatMap(({ command, change }) => [
+      change.version,
+      takenAt(command),
+      command.do === 'lease' ? command.used : 0,
+    ]);
+    const asked = this.#sent.flatMap(({ command }) => command.demands as readonly (Demand & { readonly reserved?: number })[]);
+    const demands = asked.flatMap(({ limit, key, rule }) => [
+      this.#keys.get(`${limit}|${key}`)?.number ?? 0,
+      this.#rules.get(textOf(rule))?.number ?? 0,
+    ]);
+    const amounts = asked.flatMap(({ cost, reserved = 0 }) => [cost, reserved]);
     const ids = this.#sent.map(({ command }) => idOf(command));
-    for (const { command, change } of this.#sent) {
-      commands.push(operation(command), command.demands.length, levels(command) ? 1 : 0, carries[change.carry]);
-      changes.push(change.version, 'takenAt' in command ? command.takenAt : 0, 'used' in command ? command.used : 0);
-      for (const demand of command.demands) {
-        demands.push(this.#keys.get(`${demand.limit}|${demand.key}`)?.number ?? 0, this.#rules.get(textOf(demand.rule))?.number ?? 0);
-        amounts.push(demand.cost, 'reserved' in demand ? (demand.reserved as number) : 0);
-      }
-    }
-    return [
-      numbers(commands),
-      numbers(changes),
-      numbers(demands),
-      numbers(amounts),
-      ids.every((id) => id === undefined) ? '{}' : texts(ids),
-    ];
+    return [numbers(commands), numbers(changes), numbers(demands), numbers(amounts), texts(ids.some((id) => id !== undefined) ? ids : [])];
   }
+}
+
+function takenAt(command: Command): number {
+  return command.do === 'settle' || command.do === 'lease' ? command.takenAt : 0;
 }
 
 function operation(command: Command): number {

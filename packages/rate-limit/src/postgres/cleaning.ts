@@ -41,7 +41,7 @@ export class Cleaning {
   async #steps(): Promise<void> {
     const { client, now } = this.#parts;
     for (let step = 0; step < stepsAtOnce && !this.#closed; step += 1) {
-      const { rows } = await client.query({ text: this.#text, values: [now?.() ?? null, this.#page] });
+      const { rows } = await client.query({ text: this.#text, values: [now?.() ?? null, this.#page], query_timeout: 30_000 });
       const { next } = rows[0] as { next: string };
       this.#page = next;
       if (next === '0') return;

@@ -8,8 +8,8 @@ import { call, definition, type Schema } from './schema.ts';
 
 /** What a `postgresStore` asks: a `Pool` or a `Client` of `pg`, or what answers as they do. */
 export interface PostgresClient {
-  /** Runs a statement; of a text without values, one or several in one transaction. */
-  query(statement: string | { name?: string; text: string; values: unknown[] }): Promise<{ rows: unknown[] }>;
+  /** Runs a statement, or without values several in one transaction; fails where that takes longer than `query_timeout` ms. */
+  query(statement: { name?: string; text: string; values?: unknown[]; query_timeout: number }): Promise<{ rows: unknown[] }>;
 }
 
 /** What {@link PostgresStore} is made of. */
@@ -24,12 +24,13 @@ export interface PostgresParts {
 }
 
 const commandsAtOnce = 256;
-const roundTripsAtOnce = 1;
+const numbersAtOnce = 8_192; // of all states: windows may have a thousand each
+const query_timeout = 5_000; // a connection that went silent holds up the others no longer than this
 
 /** Does commands by one function in the database. */
 export class PostgresStore implements Store {
   readonly #parts: PostgresParts;
-  readonly #coalescer = new Coalescer((sent) => this.#send(sent), { most: commandsAtOnce, atOnce: roundTripsAtOnce });
+  readonly #coalescer = new Coalescer((sent) => this.#send(sent), { most: commandsAtOnce });
   readonly #cleaning: Cleaning;
   readonly #call: string;
   #name: string | undefined;
@@ -57,6 +58,7 @@ export class PostgresStore implements Store {
   }
 
   async #send(sent: readonly Sent[]): Promise<(Reply | Error)[]> {
+    if (sent.length > 1 && numbersOf(sent) > numbersAtOnce) return this.#halves(sent);
     try {
       const replies = await this.#decide(new Batch(sent));
       this.#cleaning.plan();
@@ -65,7 +67,11 @@ export class PostgresStore implements Store {
       if (!ofItsData(error)) throw error;
       if (sent.length === 1) return [error];
     }
-    const half = sent.length >> 1; // nothing was done: whose row is broken fails alone
+    return this.#halves(sent); // nothing was done: whose row is broken fails alone
+  }
+
+  async #halves(sent: readonly Sent[]): Promise<(Reply | Error)[]> {
+    const half = sent.length >> 1;
     return [...(await this.#send(sent.slice(0, half))), ...(await this.#send(sent.slice(half)))];
   }
 
@@ -83,25 +89,31 @@ export class PostgresStore implements Store {
   }
 
   async #answer(values: unknown[]): Promise<string> {
-    const { client } = this.#parts;
-    for (let again = false; ; again = true) {
-      this.#ready ??= this.#prepare();
-      await this.#ready.catch((error: unknown) => {
-        this.#ready = undefined;
-        throw error;
-      });
-      try {
-        const { rows } = await client.query({ ...(this.#name === undefined ? {} : { name: this.#name }), text: this.#call, values });
-        return (rows[0] as { answer: string }).answer;
-      } catch (error) {
-        if (again) throw error;
-        if (isMissing(error))
-          this.#ready = undefined; // somebody dropped it
-        else if (isUnprepared(error))
-          this.#name = undefined; // a pooler gives every statement another connection
-        else throw error;
-      }
+    try {
+      return await this.#ask(values);
+    } catch (error) {
+      if (isMissing(error))
+        this.#ready = undefined; // somebody dropped it
+      else if (isUnprepared(error))
+        this.#name = undefined; // a pooler gives every statement another connection
+      else throw error;
     }
+    return this.#ask(values);
+  }
+
+  async #ask(values: unknown[]): Promise<string> {
+    await this.#prepared();
+    const name = this.#name;
+    const { rows } = await this.#parts.client.query({ ...(name === undefined ? {} : { name }), text: this.#call, values, query_timeout });
+    return (rows[0] as { answer: string }).answer;
+  }
+
+  #prepared(): Promise<void> {
+    this.#ready ??= this.#prepare().catch((error: unknown) => {
+      this.#ready = undefined;
+      throw error;
+    });
+    return this.#ready;
   }
 
   /** Makes the table and its functions where they are missing. */
@@ -109,7 +121,7 @@ export class PostgresStore implements Store {
     const { client, schema, migrate } = this.#parts;
     let found = await this.#found();
     if (!found.ready && migrate) {
-      const failed = await client.query(definition(schema)).then(
+      const failed = await client.query({ text: definition(schema), query_timeout }).then(
         () => undefined,
         (error: unknown) => error,
       );
@@ -135,9 +147,16 @@ export class PostgresStore implements Store {
       text: `SELECT coalesce(c.oid IS NOT NULL AND to_regprocedure($2) IS NOT NULL, false) AS ready, c.relpersistence::text AS kept
         FROM (SELECT to_regclass($1)::oid AS oid) AS t LEFT JOIN pg_class AS c ON c.oid = t.oid`,
       values: [schema.table, schema.signature],
+      query_timeout,
     });
     return rows[0] as { ready: boolean; kept: string | null };
   }
+}
+
+function numbersOf(sent: readonly Sent[]): number {
+  let sum = 0;
+  for (const { command } of sent) for (const { rule } of command.demands) sum += rule.slots;
+  return sum;
 }
 
 function codeOf(error: unknown): string {
