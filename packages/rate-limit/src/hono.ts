@@ -28,25 +28,29 @@ export function honoLimit<Subject, Context extends HonoLimitContext = HonoLimitC
   options: HttpLimitOptions<Subject, Context, Response>,
 ): (context: Context, next: () => Promise<void>) => Promise<Response | undefined> {
   const limit = new HttpLimit<Subject, Context, Response>('honoLimit', options);
-  return async (context, next) => {
-    const ending = limit.holds ? endingOf(context) : undefined; // the client may leave while the limiter decides
-    const admission = await limit.admit(context);
-    if (admission.outcome === 'refused') return new Response(admission.body, { status: admission.status, headers: admission.headers });
-    const hold = admission.outcome === 'allowed' ? admission.hold : undefined;
-    if (ending?.over) {
-      hold?.release();
-      return new Response(null, { status: 408 }); // which nobody reads
-    }
-    try {
-      await next();
-    } catch (error) {
-      hold?.end(undefined);
-      throw error;
-    }
-    if (admission.outcome === 'allowed') for (const [name, value] of Object.entries(admission.headers)) context.header(name, value);
-    if (hold !== undefined) settleAtEnd(context, hold, ending);
-    return;
-  };
+  return (context, next) => answered(limit, context, next);
+}
+
+async function answered<Subject, Context extends HonoLimitContext>(
+  limit: HttpLimit<Subject, Context, Response>,
+  context: Context,
+  next: () => Promise<void>,
+): Promise<Response | undefined> {
+  const ending = limit.holds ? endingOf(context) : undefined; // the client may leave while the limiter decides
+  const admission = await limit.admit(context);
+  if (admission.outcome === 'refused') return new Response(admission.body, { status: admission.status, headers: admission.headers });
+  const { headers = {}, hold } = admission.outcome === 'allowed' ? admission : {};
+  if (ending?.over) {
+    hold?.release();
+    return new Response(null, { status: 408 }); // which nobody reads
+  }
+  await next().catch((error) => {
+    hold?.end(undefined);
+    throw error;
+  });
+  for (const [name, value] of Object.entries(headers)) context.header(name, value);
+  if (hold !== undefined) settleAtEnd(context, hold, ending);
+  return;
 }
 
 function settleAtEnd(context: HonoLimitContext, hold: Hold<Response>, ending: Ending | undefined): void {

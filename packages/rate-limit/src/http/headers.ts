@@ -128,7 +128,7 @@ function untilMore({ unit, moreInMs }: LimitLevel): number | undefined {
 }
 
 function windowOf({ windowMs }: LimitLevel): number | undefined {
-  return windowMs !== undefined && windowMs > 0 && windowMs % 1_000 === 0 ? windowMs / 1_000 : undefined;
+  return windowMs !== undefined && windowMs > 0 && windowMs % 1_000 === 0 ? Math.min(largest, windowMs / 1_000) : undefined;
 }
 
 // `requests` is what a policy without a unit counts
