@@ -72,7 +72,7 @@ async function answered<Subject, Request, Reply extends FastifyLimitReply>(
   }
   for (const [name, value] of Object.entries(admission.headers)) reply.header(name, value);
   if (admission.outcome === 'allowed') {
-    if (hold !== undefined) (ending ?? new Ending(reply.raw)).whenOver(() => hold.end(reply));
+    if (hold !== undefined) (ending ?? new Ending(reply.raw)).whenOver(() => hold.end(limit.used(request, reply)));
     return;
   }
   reply.code(admission.status);

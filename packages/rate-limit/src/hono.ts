@@ -1,5 +1,5 @@
 import { Ending, type EndingResponse } from './http/ending.ts';
-import { type Hold, HttpLimit, type HttpLimitOptions } from './http/limiting.ts';
+import { type Hold, HttpLimit, type HttpLimitOptions, type Used } from './http/limiting.ts';
 import { watched } from './http/web-response.ts';
 
 /** What of Hono's context is used. */
@@ -17,8 +17,7 @@ export interface HonoLimitContext {
 /**
  * Middleware for Hono that limits requests; `subject`, `cost`, `skip` and `settle` get Hono's context.
  *
- * On `@hono/node-server` the response has ended when it was sent or its client has gone; elsewhere when its body was read, broke off or was
- * cancelled. What the limiter and the options' functions throw goes to the application's `onError`.
+ * On `@hono/node-server` the response has ended when it was sent or its client has gone; elsewhere as it has with `limitHandler`. What the limiter and the options' functions throw goes to the application's `onError`.
  *
  * @throws RangeError for options that are unknown or not allowed
  * @example
@@ -45,19 +44,17 @@ async function answered<Subject, Context extends HonoLimitContext>(
     return new Response(null, { status: 408 }); // which nobody reads
   }
   await next().catch((error) => {
-    hold?.end(undefined);
+    hold?.end();
     throw error;
   });
   for (const [name, value] of Object.entries(headers)) context.header(name, value);
-  if (hold !== undefined) settleAtEnd(context, hold, ending);
+  if (hold !== undefined) settleAtEnd(context, hold, limit.used(context, context.res), ending);
   return;
 }
 
-function settleAtEnd(context: HonoLimitContext, hold: Hold<Response>, ending: Ending | undefined): void {
-  const answer = context.res;
-  const end = () => hold.end(answer);
-  if (ending === undefined) context.res = watched(answer, context.req.method === 'HEAD', end);
-  else ending.whenOver(end);
+function settleAtEnd(context: HonoLimitContext, hold: Hold, used: Used, ending: Ending | undefined): void {
+  if (ending === undefined) context.res = watched(context.res, context.req.method === 'HEAD', hold, used);
+  else ending.whenOver(() => hold.end(used));
 }
 
 function endingOf({ env }: HonoLimitContext): Ending | undefined {

@@ -11,7 +11,7 @@ export interface LimitHandlerOptions<Subject> extends HttpLimitOptions<Subject, 
  * A handler of web-standard requests that asks a limiter before another handler is called, and adds the headers to its answer.
  *
  * The response has ended when its body was read, broke off or was cancelled; that of a `HEAD` request, and one without a body, at once. Where
- * the handler throws there is nothing to settle by: what was reserved counts as used.
+ * the handler throws, and where its answer is dropped unread, there is nothing to settle by: what was reserved counts as used.
  *
  * @throws RangeError for options that are unknown or not allowed; the returned function rejects with what the limiter, the handler and
  * the options' functions throw.
@@ -29,9 +29,9 @@ export function limitHandler<Subject>(options: LimitHandlerOptions<Subject>): (r
     try {
       const response = await handler(request);
       const told = withHeaders(response, headers);
-      return hold === undefined ? told : watched(told, request.method === 'HEAD', () => hold.end(response));
+      return hold === undefined ? told : watched(told, request.method === 'HEAD', hold, limit.used(request, response));
     } catch (error) {
-      hold?.end(undefined);
+      hold?.end();
       throw error;
     }
   };

@@ -33,24 +33,27 @@ export interface HttpLimitOptions<Subject, Request, Answer> extends HeaderOption
   readonly onRefused?: (refused: Refused, request: Request) => RefusalAnswer | undefined | Promise<RefusalAnswer | undefined>;
   /**
    * Where it is given, `cost` is an estimate that is reserved, and this says what was used when the response has ended, also where the client
-   * went away; undefined leaves it as it was reserved, 0 gives it back. Called once. What it throws is a warning of the process, and
+   * went away; undefined leaves it as it was reserved, 0 gives it back. Called at most once. What it throws is a warning of the process, and
    * leaves it as it was reserved.
    */
   readonly settle?: (request: Request, answer: Answer) => Cost | undefined | Promise<Cost | undefined>;
 }
 
-/** What a request holds until its response has ended. */
-export interface Hold<Answer> {
-  /** The response has ended; without an answer where there was none. Only the first call of either counts. */
-  end(answer: Answer | undefined): void;
+/** What a request used, as `settle` says. */
+export type Used = () => Cost | undefined | Promise<Cost | undefined>;
+
+/** What a request holds until its response has ended. It keeps neither of them from being collected. */
+export interface Hold {
+  /** The response has ended; without `used`, what was reserved was used. Only the first call of either counts. */
+  end(used?: Used): void;
   /** The request was not served: all of it is given back. */
   release(): void;
 }
 
 /** What becomes of a request. */
-export type Admission<Answer> =
+export type Admission =
   | { readonly outcome: 'skipped' }
-  | { readonly outcome: 'allowed'; readonly headers: Readonly<Record<string, string>>; readonly hold?: Hold<Answer> }
+  | { readonly outcome: 'allowed'; readonly headers: Readonly<Record<string, string>>; readonly hold?: Hold }
   | { readonly outcome: 'refused'; readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string };
 
 const known = ['limiter', 'subject', 'cost', 'skip', 'onRefused', 'settle', ...headerOptions];
@@ -81,8 +84,13 @@ export class HttpLimit<Subject, Request, Answer> {
     return this.#options.settle !== undefined || this.#options.limiter.limits.some(({ rule }) => rule.kind === 'concurrency');
   }
 
+  /** What `settle` says of a request and its answer. */
+  used(request: Request, answer: Answer): Used {
+    return () => this.#options.settle?.(request, answer);
+  }
+
   /** Decides about a request. @throws what the caller's functions and the limiter throw */
-  async admit(request: Request): Promise<Admission<Answer>> {
+  async admit(request: Request): Promise<Admission> {
     const { limiter, subject: subjectOf, cost: costOf, skip } = this.#options;
     if (await skip?.(request)) return { outcome: 'skipped' };
     const subject = await subjectOf(request);
@@ -95,7 +103,7 @@ export class HttpLimit<Subject, Request, Answer> {
     const reserved = cost ?? oneEach(limiter);
     const decision = await limiter.tryReserve(subject, asked);
     if (!decision.allowed) return this.#refuse(decision, request);
-    const hold = new Held<Answer>(decision, reserved, (answer) => this.#options.settle?.(request, answer));
+    const hold = new Held(decision, reserved);
     try {
       return { outcome: 'allowed', headers: this.#headersOf(await this.#withLevels(decision, subject)), hold };
     } catch (error) {
@@ -112,7 +120,7 @@ export class HttpLimit<Subject, Request, Answer> {
     return { allowed: true, limit, remaining, ...(levels === undefined ? {} : { levels }) };
   }
 
-  async #refuse(refused: Refused, request: Request): Promise<Admission<Answer>> {
+  async #refuse(refused: Refused, request: Request): Promise<Admission> {
     const problem = problemOf(refused);
     const { status = problem.status, headers, body } = (await this.#options.onRefused?.(refused, request)) ?? {};
     const type = body === undefined ? problemJson : typeof body === 'string' ? 'text/plain; charset=utf-8' : 'application/json';
@@ -125,22 +133,20 @@ export class HttpLimit<Subject, Request, Answer> {
   }
 }
 
-class Held<Answer> implements Hold<Answer> {
+class Held implements Hold {
   readonly #reservation: Reservation;
   readonly #reserved: Cost;
-  readonly #actual: (answer: Answer) => Cost | undefined | Promise<Cost | undefined>;
   #over = false;
 
-  constructor(reservation: Reservation, reserved: Cost, actual: (answer: Answer) => Cost | undefined | Promise<Cost | undefined>) {
+  constructor(reservation: Reservation, reserved: Cost) {
     this.#reservation = reservation;
     this.#reserved = reserved;
-    this.#actual = actual;
   }
 
-  end(answer: Answer | undefined): void {
+  end(used?: Used): void {
     if (this.#over) return;
     this.#over = true;
-    void this.#settle(answer);
+    void this.#settle(used);
   }
 
   release(): void {
@@ -149,10 +155,10 @@ class Held<Answer> implements Hold<Answer> {
     this.#reservation.release().catch(warn);
   }
 
-  async #settle(answer: Answer | undefined): Promise<void> {
+  async #settle(used: Used | undefined): Promise<void> {
     let actual: Cost | undefined;
     try {
-      actual = answer === undefined ? undefined : await this.#actual(answer);
+      actual = await used?.();
     } catch (error) {
       warn(error);
     }

@@ -76,7 +76,7 @@ async function answered<Subject, Request, Answer extends NodeResponse>(
   if (ending?.over) return false;
   for (const [name, value] of Object.entries(admission.headers)) response.setHeader(name, value);
   if (admission.outcome === 'allowed') {
-    if (hold !== undefined) (ending ?? new Ending(response)).whenOver(() => hold.end(response));
+    if (hold !== undefined) (ending ?? new Ending(response)).whenOver(() => hold.end(limit.used(request, response)));
     return true;
   }
   response.statusCode = admission.status;

@@ -1,5 +1,7 @@
-/** Answers whose body nobody holds any more. */
-const abandoned = new FinalizationRegistry<() => void>((ended) => ended());
+import type { Hold, Used } from './limiting.ts';
+
+/** What is held by bodies that nobody holds any more. */
+const abandoned = new FinalizationRegistry<Hold>((hold) => hold.end());
 
 /** The same answer with these headers. */
 export function withHeaders(response: Response, headers: Readonly<Record<string, string>>): Response {
@@ -10,17 +12,17 @@ export function withHeaders(response: Response, headers: Readonly<Record<string,
 }
 
 /**
- * The same answer, with `ended` called once when its body has been read to the end, has broken off, was cancelled, or was collected as
- * garbage; at once where it has none, or where `bodiless`. `ended` must not hold the answer that is returned.
+ * The same answer, whose `hold` is ended when its body has been read to the end, has broken off or was cancelled; at once where it has none, or
+ * where it is `bodiless`; and without `used` where it was collected as garbage.
  */
-export function watched(response: Response, bodiless: boolean, ended: () => void): Response {
+export function watched(response: Response, bodiless: boolean, hold: Hold, used: Used): Response {
   const { body } = response;
   if (body === null || bodiless || body.locked || !canBeCopied(response)) {
-    ended();
+    hold.end(used);
     return response;
   }
-  const shown = watchedStream(body.getReader(), ended);
-  abandoned.register(shown, ended);
+  const shown = watchedStream(body.getReader(), () => hold.end(used));
+  abandoned.register(shown, hold);
   return new Response(shown, response);
 }
 
