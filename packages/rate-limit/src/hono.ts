@@ -2,10 +2,18 @@ import { Ending, type EndingResponse } from './http/ending.ts';
 import { type Hold, HttpLimit, type HttpLimitOptions, type Used } from './http/limiting.ts';
 import { watched } from './http/web-response.ts';
 
+/** What of Hono's request is used. */
+export interface HonoLimitRequest {
+  /** The method. */
+  readonly method: string;
+  /** The request of the web standard. */
+  readonly raw: Request;
+}
+
 /** What of Hono's context is used. */
 export interface HonoLimitContext {
   /** The request. */
-  readonly req: { readonly method: string; readonly raw: Request };
+  readonly req: HonoLimitRequest;
   /** What the server gave; that of `@hono/node-server` has the response of `node:http` as `outgoing`. */
   readonly env: unknown;
   /** The response. */

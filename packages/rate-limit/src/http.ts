@@ -1,4 +1,11 @@
-export { type AddressKeyOptions, type AddressSource, addressKey, type ClientAddressOptions, clientAddress } from './http/client-address.ts';
+export {
+  type AddressKeyOptions,
+  type AddressSource,
+  addressKey,
+  type ClientAddressOptions,
+  type Connection,
+  clientAddress,
+} from './http/client-address.ts';
 export type { EndingResponse } from './http/ending.ts';
 export { type LimitHandlerOptions, limitHandler } from './http/handler.ts';
 export { type HeaderGeneration, type HeaderOptions, limitHeaders } from './http/headers.ts';

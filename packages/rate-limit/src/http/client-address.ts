@@ -15,12 +15,18 @@ export interface ClientAddressOptions {
   readonly header?: 'x-forwarded-for' | 'forwarded';
 }
 
+/** What of a connection is read. */
+export interface Connection {
+  /** The address of its other end. */
+  readonly remoteAddress?: string | undefined;
+}
+
 /** What a client's address is read from: a request of `node:http`, Express or Fastify, or a web-standard one's headers with a socket. */
 export interface AddressSource {
   /** The headers. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>> | { get(name: string): string | null };
+  readonly headers: Readonly<Record<string, string | string[] | undefined>> | Pick<Headers, 'get'>;
   /** The connection. */
-  readonly socket: { readonly remoteAddress?: string | undefined };
+  readonly socket: Connection;
 }
 
 /** How addresses become keys. */

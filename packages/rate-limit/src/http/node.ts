@@ -1,3 +1,4 @@
+import type { Connection } from './client-address.ts';
 import { Ending, type EndingResponse } from './ending.ts';
 import { HttpLimit, type HttpLimitOptions } from './limiting.ts';
 
@@ -10,7 +11,7 @@ export interface NodeRequest {
   /** The headers, their names in small letters. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   /** The connection. */
-  readonly socket: { readonly remoteAddress?: string | undefined };
+  readonly socket: Connection;
 }
 
 /** What of a response of `node:http` is used. */

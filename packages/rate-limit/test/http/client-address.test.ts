@@ -25,6 +25,10 @@ describe('without a rule', () => {
   });
 });
 
+test('IPv6 that only looks like IPv4 in it stays IPv6', () => {
+  for (const peer of ['::c000:201', '::1:ffff:c000:201', '::fffe:c000:201']) expect(through(undefined, peer, '')).toBe(peer);
+});
+
 describe('a number of proxies', () => {
   test('is how many entries are believed, from the end', () => {
     const header = '6.6.6.6, 203.0.113.7, 10.0.0.1';
@@ -116,6 +120,11 @@ describe('Forwarded', () => {
     ]) {
       expect(read(header, 1), header).toBe('10.0.0.1');
     }
+  });
+
+  test('is not cut short by a quote that a client left open', () => {
+    expect(read('for=6.6.6.6;a=", for="203.0.113.7"')).toBe('10.0.0.1');
+    expect(read('for=6.6.6.6;", for=203.0.113.7')).toBe('10.0.0.1');
   });
 
   test('takes no longer for a hostile header', () => {
