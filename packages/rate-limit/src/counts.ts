@@ -110,7 +110,8 @@ export class Counts {
     for (let i = 0; i < this.#rules.length; i += 1) {
       this.#look(i, keys);
       const takenAt = this.#rule(i).byCalendar ? at.calendar : at.passing;
-      const settlement = { reserved: reserved[i] as number, actual: actual[i] as number, takenAt };
+      const least = this.#isShared(i) ? (reserved[i] as number) : 0; // else what one key gives back would let another through
+      const settlement = { reserved: reserved[i] as number, actual: Math.max(least, actual[i] as number), takenAt };
       this.#rule(i).settle(this.#numbers(i), this.#at(i), this.#now(i), settlement, this.#heldOf(i, keys));
       this.#endReservation(i, keys, reservation);
     }
@@ -122,7 +123,7 @@ export class Counts {
     this.#find(keys, true);
     for (let i = 0; i < this.#rules.length; i += 1) {
       this.#look(i, keys);
-      this.#rule(i).refund(this.#numbers(i), this.#at(i), this.#now(i), costs[i] as number, this.#heldOf(i, keys));
+      if (!this.#isShared(i)) this.#rule(i).refund(this.#numbers(i), this.#at(i), this.#now(i), costs[i] as number, this.#heldOf(i, keys));
     }
   }
 
@@ -265,6 +266,10 @@ export class Counts {
     const passing = Math.floor((this.#clock.now() - this.#startMs) * 1_000 + roundingSlack);
     if (passing > this.#passing) this.#passing = passing;
     if (this.#byCalendar) this.#calendar = Math.max(this.#calendar, Math.floor(this.#clock.wall() * 1_000));
+  }
+
+  #isShared(i: number): boolean {
+    return this.#memory(i).isShared(this.#bases[this.#groupOf[i] as number] as number);
   }
 
   #slots(group: number, before: number): number {

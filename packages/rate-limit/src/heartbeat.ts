@@ -16,11 +16,12 @@ interface Held {
   until: number;
 }
 
-/** Renews the leases of calls that run, thrice in the time that a lease lasts; one timer for all. */
+/** Renews the leases of calls that run, thrice before one ends, and says when one has ended; one timer for all. */
 export class Heartbeat {
   readonly #clock: Clock;
   readonly #held = new Set<Held>();
   #timer: unknown;
+  #firesAt = Number.POSITIVE_INFINITY;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -30,7 +31,7 @@ export class Heartbeat {
   keep(lessee: Lessee, sentAt: number): () => void {
     const held = { lessee, until: sentAt + lessee.leaseMs };
     this.#held.add(held);
-    this.#timer ??= this.#setTimer();
+    this.#setTimer([held]);
     return () => {
       this.#held.delete(held);
       if (this.#held.size === 0) this.close();
@@ -40,19 +41,28 @@ export class Heartbeat {
   /** Stops renewing. */
   close(): void {
     this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#firesAt = Number.POSITIVE_INFINITY;
   }
 
-  #setTimer(): unknown {
-    const shortest = Math.min(...[...this.#held].map(({ lessee }) => lessee.leaseMs));
-    const timer = this.#clock.setTimeout(() => this.#beat(), Math.max(10, Math.floor(shortest / 3)));
-    (timer as { unref?: () => void } | undefined)?.unref?.();
-    return timer;
+  /** Beats in time for these too: a quarter of a lease from now, or when one ends that could not be renewed. */
+  #setTimer(all: readonly Held[]): void {
+    const now = this.#clock.now();
+    const due = all.map(({ lessee, until }) => Math.min(Math.max(10, Math.floor(lessee.leaseMs / 4)), until - now));
+    const delay = Math.max(1, Math.min(...due));
+    if (now + delay >= this.#firesAt) return;
+    this.#clock.clearTimeout(this.#timer);
+    this.#firesAt = now + delay;
+    this.#timer = this.#clock.setTimeout(() => this.#beat(), delay);
+    (this.#timer as { unref?: () => void } | undefined)?.unref?.();
   }
 
   #beat(): void {
-    this.#timer = this.#setTimer();
-    for (const held of [...this.#held]) void this.#renew(held);
+    this.#firesAt = Number.POSITIVE_INFINITY;
+    for (const held of [...this.#held]) {
+      if (held.until <= this.#clock.now()) this.#lose(held);
+      else void this.#renew(held);
+    }
+    if (this.#held.size > 0) this.#setTimer([...this.#held]);
   }
 
   /** From when it was sent counts how long a renewal lasts: the store's own time for it begins later, never earlier. */

@@ -43,10 +43,15 @@ export class Memory {
     return this.#places.get(key) ?? this.#overflow(key);
   }
 
+  /** Whether several keys share the place at `at`. */
+  isShared(at: number): boolean {
+    return at < overflowPlaces * this.#perKey;
+  }
+
   /** Empties a key's own place. A shared one stays, because emptying it would let the others through. */
   clear(key: string): void {
     const at = this.place(key);
-    if (at >= overflowPlaces * this.#perKey) this.numbers.fill(0, at, at + this.#perKey);
+    if (!this.isShared(at)) this.numbers.fill(0, at, at + this.#perKey);
   }
 
   /** Takes over every key of another memory, and the shared places; `copy` fills the numbers of one. */
