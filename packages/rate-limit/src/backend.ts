@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from './clock.ts';
+import type { TakenAt } from './counts.ts';
 import type { Decision, Refused } from './decision.ts';
 import type { Cost } from './demand.ts';
 import type { Listeners } from './events.ts';
@@ -42,6 +43,9 @@ export interface BackendParts {
   readonly costs: (actual: Cost) => readonly number[];
 }
 
+/** A key a group; none for a group that nothing is known of. */
+type Keys = readonly (string | undefined)[];
+
 /** Counts in this process; takes over what `old` has counted. */
 export function localBackend(parts: BackendParts, old?: Backend): Backend {
   return new LocalBackend(parts, old as LocalBackend | undefined);
@@ -57,6 +61,7 @@ class LocalBackend implements Backend {
   readonly #parts: BackendParts;
   readonly #local: Local;
   #reservations = 0;
+  #next: { readonly backend: LocalBackend; readonly going: readonly Going[] } | undefined; // what counts since the limits were changed
 
   constructor(parts: BackendParts, old: LocalBackend | undefined) {
     const { limits, groupOf, maxKeys, clock, change } = parts;
@@ -64,7 +69,11 @@ class LocalBackend implements Backend {
     const local = new Local(limits, groupOf, maxKeys, clock, old === undefined ? undefined : old.#local.counts);
     this.#local = local;
     if (local.isOne) this.one = (key, cost) => local.one(key, cost);
-    if (old !== undefined) local.counts.carryFrom(old.#local.counts, pairs(old.#parts.limits, limits), change.carry);
+    if (old !== undefined) {
+      const going = pairs(old.#parts.limits, limits);
+      local.counts.carryFrom(old.#local.counts, going, change.carry);
+      old.#next = { backend: this, going };
+    }
     this.#reservations = old === undefined ? 0 : old.#reservations;
   }
 
@@ -82,12 +91,28 @@ class LocalBackend implements Backend {
     const decision = this.#local.decide(keys, costs, { charge: true, levels, reservation });
     if (!decision.allowed) return decision;
     const { takenAt } = this.#local.counts;
-    const settle = async (actual: Cost | undefined): Promise<boolean> => {
-      this.#local.counts.settle(keys, costs, actual === undefined ? nothing(costs) : this.#parts.costs(actual), takenAt, reservation);
+    const settle = async (actual: readonly number[] | undefined): Promise<boolean> => {
+      this.#settle(keys, costs, actual ?? nothing(costs), takenAt, reservation);
       this.#parts.freed(keys);
       return true;
     };
-    return new Reservation(decision, { settle, lost: neverLost });
+    return new Reservation(decision, { costs: this.#parts.costs, settle, lost: neverLost });
+  }
+
+  /** Settles where the limits are counted by now. */
+  #settle(keys: Keys, reserved: readonly number[], actual: readonly number[], takenAt: TakenAt, reservation: string): void {
+    if (this.#next === undefined) {
+      this.#local.counts.settle(keys, reserved, actual, takenAt, reservation);
+      return;
+    }
+    const { backend, going } = this.#next;
+    const [nextKeys, nextReserved, nextActual]: [(string | undefined)[], number[], number[]] = [[], [], []];
+    for (const { from, to } of going) {
+      nextKeys[backend.#parts.groupOf[to] as number] = keys[this.#parts.groupOf[from] as number];
+      nextReserved[to] = reserved[from] as number;
+      nextActual[to] = actual[from] as number;
+    }
+    backend.#settle(nextKeys, nextReserved, nextActual, takenAt, reservation);
   }
 
   async refund(keys: readonly string[], costs: readonly number[]): Promise<void> {
@@ -130,14 +155,13 @@ class SharedBackend implements Backend {
     if (!decision.allowed) return decision;
     const lost = new AbortController();
     const stop = typeof takenAt === 'number' ? this.#keep(keys, costs, reservation, lost, sentAt) : () => {};
-    const settle = async (actual: Cost | undefined): Promise<boolean> => {
-      const exact = actual === undefined ? nothing(costs) : this.#parts.costs(actual);
+    const settle = async (actual: readonly number[] | undefined): Promise<boolean> => {
       stop();
-      const told = await this.#shared.settle(keys, costs, exact, takenAt, reservation);
+      const told = await this.#shared.settle(keys, costs, actual ?? nothing(costs), takenAt, reservation);
       this.#parts.freed(keys);
       return told;
     };
-    return new Reservation(decision, { settle, lost: lost.signal });
+    return new Reservation(decision, { costs: this.#parts.costs, settle, lost: lost.signal });
   }
 
   refund(keys: readonly string[], costs: readonly number[]): Promise<void> {
@@ -178,8 +202,14 @@ function nothing(costs: readonly number[]): readonly number[] {
   return costs.map(() => 0);
 }
 
+/** A limit goes on as another, by their places. */
+interface Going {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** Which limits go on as which: those of the same name and kind. */
-function pairs(old: readonly Limit<never>[], limits: readonly Limit<never>[]): { from: number; to: number }[] {
+function pairs(old: readonly Limit<never>[], limits: readonly Limit<never>[]): Going[] {
   return limits.flatMap((limit, to) => {
     const from = old.findIndex(({ name, rule }) => name === limit.name && rule.kind === limit.rule.kind);
     return from < 0 ? [] : [{ from, to }];

@@ -103,17 +103,24 @@ export class Counts {
     return true;
   }
 
-  /** Makes a reservation exact; `actual` of what was `reserved` was used. */
-  settle(keys: readonly string[], reserved: readonly number[], actual: readonly number[], at: TakenAt, reservation: string): void {
+  /** Makes a reservation exact; `actual` of what was `reserved` was used. Limits of which nothing is given are left alone. */
+  settle(
+    keys: readonly (string | undefined)[],
+    reserved: readonly (number | undefined)[],
+    actual: readonly (number | undefined)[],
+    at: TakenAt,
+    reservation: string,
+  ): void {
     this.#readClock();
-    this.#find(keys, true);
     for (let i = 0; i < this.#rules.length; i += 1) {
-      this.#look(i, keys);
-      const takenAt = this.#rule(i).byCalendar ? at.calendar : at.passing;
-      const least = this.#isShared(i) ? (reserved[i] as number) : 0; // else what one key gives back would let another through
-      const settlement = { reserved: reserved[i] as number, actual: Math.max(least, actual[i] as number), takenAt };
-      this.#rule(i).settle(this.#numbers(i), this.#at(i), this.#now(i), settlement, this.#heldOf(i, keys));
-      this.#endReservation(i, keys, reservation);
+      const key = keys[this.#groupOf[i] as number];
+      const [taken, used] = [reserved[i], actual[i]];
+      if (key === undefined || taken === undefined || used === undefined) continue;
+      this.#bases[this.#groupOf[i] as number] = this.#memory(i).place(key);
+      this.#look(i, keys as readonly string[]);
+      const settlement = { reserved: taken, actual: used, takenAt: this.#rule(i).byCalendar ? at.calendar : at.passing };
+      this.#rule(i).settle(this.#numbers(i), this.#at(i), this.#now(i), settlement, this.#heldOf(i, keys as readonly string[]));
+      this.#endReservation(i, keys as readonly string[], reservation);
     }
   }
 

@@ -247,10 +247,11 @@ export class RateLimiter<Subject = void> {
   }
 
   #newBackend(change: { version: number; carry: Carry }, old?: Backend): Backend {
+    const demands = this.#demands;
     const { store, decisionTimeoutMs = 50, instances = 1, maxKeys = 1_000_000 } = this.#options;
     const parts = {
       limits: this.#limits as readonly Limit<never>[],
-      groupOf: this.#demands.groupOf,
+      groupOf: demands.groupOf,
       name: this.name,
       clock: this.#clock,
       decisionTimeoutMs: wholeNumber('decisionTimeoutMs', decisionTimeoutMs, 1, 60_000),
@@ -259,7 +260,7 @@ export class RateLimiter<Subject = void> {
       listeners: this.#listeners,
       change,
       freed: (keys: readonly string[]) => this.#waiting.wake(keys),
-      costs: (actual: Cost) => this.#demands.costs('settle', actual, 0),
+      costs: (actual: Cost) => demands.costs('settle', actual, 0),
     };
     return store === undefined ? localBackend(parts, old) : sharedBackend({ ...parts, store }, old);
   }

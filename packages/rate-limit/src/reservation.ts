@@ -1,10 +1,12 @@
-import type { Allowed, Degraded } from './decision.ts';
+import type { Allowed, Degraded, LimitLevel } from './decision.ts';
 import type { Cost } from './demand.ts';
 
 /** How a reservation is made exact. */
 export interface Settling {
+  /** What each limit is charged for so much. */
+  costs(actual: Cost): readonly number[];
   /** Tells the limits what was used, undefined for nothing; whether they took it. */
-  settle(actual: Cost | undefined): Promise<boolean>;
+  settle(actual: readonly number[] | undefined): Promise<boolean>;
   /** Aborted where a place was lost. */
   readonly lost: AbortSignal;
 }
@@ -23,14 +25,17 @@ export class Reservation implements Allowed {
   readonly remaining: number;
   /** Given where the store could not be asked in time: which of the limits' `onStoreError` answered. */
   declare readonly degraded?: Degraded;
+  /** Each limit, where they were asked for. */
+  declare readonly levels?: readonly LimitLevel[];
   readonly #settling: Settling;
   #settled: Promise<boolean> | undefined;
 
   /** @internal */
-  constructor({ limit, remaining, degraded }: Allowed, settling: Settling) {
+  constructor({ limit, remaining, degraded, levels }: Allowed, settling: Settling) {
     this.limit = limit;
     this.remaining = remaining;
     if (degraded !== undefined) this.degraded = degraded;
+    if (levels !== undefined) this.levels = levels;
     this.#settling = settling;
   }
 
@@ -49,13 +54,13 @@ export class Reservation implements Allowed {
    * @returns false where the store could not be told in time: what was reserved then counts as used
    * @throws `RangeError` where the cost is not a whole number from 0, or of no limit
    */
-  settle(actual: Cost): Promise<boolean> {
-    this.#settled ??= this.#settling.settle(actual);
+  async settle(actual: Cost): Promise<boolean> {
+    this.#settled ??= this.#settling.settle(this.#settling.costs(actual));
     return this.#settled;
   }
 
   /** Gives all of it back, as {@link Reservation.settle} with 0 does: the call was not made. */
-  release(): Promise<boolean> {
+  async release(): Promise<boolean> {
     this.#settled ??= this.#settling.settle(undefined);
     return this.#settled;
   }
