@@ -2,7 +2,7 @@ import { type Clock, systemClock } from './clock.ts';
 import { isRateLimitError, type RateLimitError } from './decision.ts';
 import type { Cost } from './demand.ts';
 import type { Amounts } from './fetch/amounts.ts';
-import type { Claim, Sent } from './fetch/provider-gate.ts';
+import type { Sent } from './fetch/provider-gate.ts';
 import { ProviderGates } from './fetch/provider-gates.ts';
 import { refusalResponse } from './fetch/refusal-response.ts';
 import { numberWithin, onlyKnown, wholeNumber } from './options.ts';
@@ -26,7 +26,7 @@ export interface FetchCall {
 /** What {@link limitFetch} limits, and whom it follows. */
 export interface LimitFetchOptions<Subject> {
   /** Our own limits, which are kept whatever the provider says. */
-  readonly limiter: Pick<RateLimiter<Subject>, 'reserve' | 'limits'>;
+  readonly limiter: Pick<RateLimiter<Subject>, 'acquire' | 'reserve' | 'refund' | 'limits'>;
   /** What makes the requests. @defaultValue the global `fetch`, looked up at each call */
   readonly fetch?: typeof fetch;
   /** Whose limits a request is charged to. @defaultValue undefined, for a limiter without `key` */
@@ -35,7 +35,8 @@ export interface LimitFetchOptions<Subject> {
   readonly cost?: (call: FetchCall) => Cost;
   /**
    * What a request took, read from the headers of its answer; the body belongs to the caller. What throws or is no cost changes nothing.
-   * @defaultValue what was reserved
+   * With it the cost is reserved until then: it does not come back at the limit's rate, and so many that are under way fill the limit.
+   * @defaultValue what `cost` says
    */
   readonly settle?: (response: Response) => Cost | undefined;
   /**
@@ -64,7 +65,8 @@ type Fetch = typeof fetch;
 
 /** A request whose turn has come. */
 interface Turn {
-  readonly reservation: Reservation;
+  /** Given where it is settled when the answer is there. */
+  readonly reservation: Reservation | undefined;
   readonly sent: Sent | undefined;
   readonly cost: Cost | undefined;
 }
@@ -113,6 +115,11 @@ export function limitFetch<Subject = void>(options: LimitFetchOptions<Subject>):
   };
 }
 
+interface Patience {
+  readonly until: number;
+  readonly signal: AbortSignal | undefined;
+}
+
 class Line<Subject> {
   readonly #options: LimitFetchOptions<Subject>;
   readonly #clock: Clock;
@@ -150,40 +157,47 @@ class Line<Subject> {
     const place = this.#place;
     for (;;) {
       const claim = await gate?.enter({ amounts, until, signal, place });
-      const reservation = await this.#reserve(subject, cost, { until, signal }, claim);
-      if (claim === undefined) return { reservation, sent: undefined, cost };
-      const sent = claim.begin();
-      if (sent !== undefined) return { reservation, sent, cost };
-      await reservation.release(); // the provider said less meanwhile: what is taken now would be sent all at once later
+      const reservation = await this.#ours(subject, cost, { until, signal }).catch((error: unknown) => {
+        claim?.drop();
+        throw error;
+      });
+      const sent = claim?.begin();
+      if (claim === undefined || sent !== undefined) return { reservation, sent, cost };
+      await this.#giveBack(subject, { reservation, cost }); // the provider said less meanwhile: what is taken now would be sent all at once later
     }
   }
 
   /** Tells the limits what a request took, while nobody waits for it: of each unit what is known, else what was reserved. */
   settle({ reservation, cost }: Turn, taken: Cost | undefined): void {
+    if (reservation === undefined) return;
     const exact = this.#units().map((unit) => {
-      const known = [amountIn(taken, unit), amountIn(cost, unit), 1].find((amount) => Number.isInteger(amount) && amount >= 0 && amount <= largestAmount);
+      const known = [amountIn(taken, unit), amountIn(cost, unit), 1].find(
+        (amount) => Number.isInteger(amount) && amount >= 0 && amount <= largestAmount,
+      );
       return [unit, known as number] as const;
     });
     void reservation.settle(Object.fromEntries(exact)).catch(() => {}); // what cannot be told counts as reserved
   }
 
-  async #reserve(
-    subject: Subject,
-    cost: Cost | undefined,
-    { until, signal }: { readonly until: number; readonly signal: AbortSignal | undefined },
-    claim: Claim | undefined,
-  ): Promise<Reservation> {
+  /**
+   * Takes what a request takes from our limits. Only what is known better later is reserved: what is reserved does not come back until it
+   * is settled, and long answers would hold up those that are not sent yet.
+   */
+  async #ours(subject: Subject, cost: Cost | undefined, { until, signal }: Patience): Promise<Reservation | undefined> {
+    const { limiter, settle } = this.#options;
     const options: AcquireOptions = {
       maxWaitMs: Math.max(0, until - this.#clock.now()),
       ...(cost !== undefined && { cost }),
       ...(signal !== undefined && { signal }),
     };
-    try {
-      return await this.#options.limiter.reserve(subject, options);
-    } catch (error) {
-      claim?.drop();
-      throw error;
-    }
+    if (settle !== undefined || limiter.limits.some(({ unit }) => unit === callsAtOnce)) return limiter.reserve(subject, options);
+    await limiter.acquire(subject, options);
+    return undefined;
+  }
+
+  async #giveBack(subject: Subject, { reservation, cost }: Pick<Turn, 'reservation' | 'cost'>): Promise<void> {
+    if (reservation !== undefined) await reservation.release();
+    else await this.#options.limiter.refund(subject, cost === undefined ? undefined : { cost }).catch(() => {}); // it then counts as used
   }
 
   #gateOf(call: FetchCall, subject: Subject) {

@@ -85,7 +85,8 @@ export function revised(old: Standing | undefined, next: Standing, { sent }: Evi
   if (old === undefined) return next;
   const windows = Number.isFinite(old.fillsAt) && Number.isFinite(next.fillsAt);
   const same = windows && Math.abs(next.fillsAt - old.fillsAt) < sameWindowMs && next.sentAt < old.fillsAt;
-  if (next.sentAt >= old.sentAt) {
+  const later = next.sentAt === old.sentAt ? next.mark >= old.mark : next.sentAt > old.sentAt;
+  if (later) {
     const said = same ? Math.min(old.said, next.said) : next.said;
     return { ...next, said, level: next.level - (next.said - said) };
   }
