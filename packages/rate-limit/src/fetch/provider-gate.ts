@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { RateLimitError } from '../decision.ts';
 import { type HeaderSource, parseRateLimitHeaders } from '../headers/parse.ts';
 import { type Amounts, amountOf, Total } from './amounts.ts';
-import { charged, fits, renewed, revised, type Standing, standingOf, waitFor } from './standing.ts';
+import { charged, decidedWithinMs, fits, renewed, revised, type Standing, standingOf, waitFor } from './standing.ts';
 
 /** The platform's timers keep no longer delay. */
 const longestTimerMs = 2_147_483_647;
@@ -54,6 +54,13 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
 }
 
+interface UnderWay {
+  readonly amounts: Amounts;
+  readonly sentAt: number;
+  /** What had been sent up to and with it. */
+  readonly marks: Amounts;
+}
+
 interface Hold {
   readonly ms: number;
   readonly limit: string;
@@ -66,8 +73,8 @@ export class ProviderGate {
   readonly #sent = new Total();
   readonly #claimed = new Total();
   readonly #line: Waiter[] = [];
+  readonly #underWay = new Set<UnderWay>();
   #claims = 0;
-  #inFlight = 0;
   #heldUntil = Number.NEGATIVE_INFINITY;
   #timer: unknown;
 
@@ -77,7 +84,7 @@ export class ProviderGate {
 
   /** Whether nobody would miss it but those who come later. */
   get idle(): boolean {
-    return this.#line.length === 0 && this.#claims === 0 && this.#inFlight === 0;
+    return this.#line.length === 0 && this.#claims === 0 && this.#underWay.size === 0;
   }
 
   /**
@@ -160,10 +167,20 @@ export class ProviderGate {
     for (const [name, believed] of this.#standings) {
       const standing = renewed(believed, now, this.#sent.of(believed.unit), maxHoldMs);
       if (standing !== believed) this.#standings.set(name, standing);
-      const ms = waitFor(standing, amountOf(amounts, standing.unit), this.#claimed.of(standing.unit), now);
-      if (ms > hold.ms) hold = { ms, limit: name };
+      const undecided = this.#undecided(standing, now);
+      const ms = waitFor(standing, amountOf(amounts, standing.unit), this.#claimed.of(standing.unit) + undecided, now);
+      if (ms > hold.ms) hold = { ms: undecided > 0 ? Math.min(ms, decidedWithinMs) : ms, limit: name };
     }
     return hold;
+  }
+
+  /** What may have overtaken the request whose answer is believed: sent before it, and perhaps decided about after it. */
+  #undecided({ unit, mark }: Standing, now: number): number {
+    let undecided = 0;
+    for (const { amounts, sentAt, marks } of this.#underWay) {
+      if (sentAt > now - decidedWithinMs && amountOf(marks, unit) < mark) undecided += amountOf(amounts, unit);
+    }
+    return undecided;
   }
 
   #claim(amounts: Amounts): Claim {
@@ -194,9 +211,11 @@ export class ProviderGate {
 
   #misfits(amounts: Amounts): readonly string[] {
     const now = this.#options.clock.now();
-    return [...this.#standings]
-      .filter(([, of]) => !fits(of, amountOf(amounts, of.unit), this.#claimed.of(of.unit), now))
-      .map(([name]) => name);
+    const misfits = [...this.#standings].filter(([, standing]) => {
+      const before = this.#claimed.of(standing.unit) + this.#undecided(standing, now);
+      return !fits(standing, amountOf(amounts, standing.unit), before, now);
+    });
+    return misfits.map(([name]) => name);
   }
 
   #retry(name: string, trialAt: number): void {
@@ -206,19 +225,20 @@ export class ProviderGate {
 
   #send(amounts: Amounts): Sent {
     const sentAt = this.#options.clock.now();
-    this.#inFlight += 1;
     this.#sent.add(amounts);
     for (const [name, standing] of this.#standings) {
       this.#standings.set(name, charged(standing, amountOf(amounts, standing.unit), sentAt));
     }
     const marks = this.#sent.now;
+    const underWay = { amounts, sentAt, marks };
+    this.#underWay.add(underWay);
     return {
       failed: () => {
-        this.#inFlight -= 1;
+        this.#underWay.delete(underWay);
         this.#serve();
       },
       answered: ({ status, headers }) => {
-        this.#inFlight -= 1;
+        this.#underWay.delete(underWay);
         this.#read(status, headers, sentAt, marks);
         this.#serve();
       },

@@ -49,8 +49,10 @@ export function standingOf(told: ProviderQuota, { sentAt, now, mark, sent }: Evi
   if (remaining === undefined || unit === callsAtOnce) return undefined;
   const quota = Math.max(told.quota ?? Number.POSITIVE_INFINITY, remaining);
   const resetMs = told.resetMs ?? told.windowMs ?? maxHoldMs;
-  const comes = returnOf(told, quota, resetMs <= maxHoldMs);
-  const perMs = comes === 'refills' ? rate(quota - remaining, resetMs) : comes === 'steps' ? rate(quota, told.windowMs ?? 0) : 0;
+  // nearly one more may be left than is said; Anthropic tells a moment in whole seconds, others how long from when they decided
+  const refill = rate(quota - remaining - 1, told.source === 'anthropic' ? now + resetMs - sentAt + 1_000 : resetMs);
+  const comes = returnOf(told, refill > 0, Number.isFinite(quota) && resetMs <= maxHoldMs);
+  const perMs = { refills: refill, fills: 0, steps: rate(quota, told.windowMs ?? 0) }[comes];
   const gainsFrom = comes === 'refills' ? Math.min(now, sentAt + decidedWithinMs) : now + resetMs;
   return {
     unit,
@@ -67,10 +69,10 @@ export function standingOf(told: ProviderQuota, { sentAt, now, mark, sent }: Evi
   };
 }
 
-/** OpenAI and Anthropic tell when a bucket would be full, drafts 08 to 11 when there is some more, the others when a window ends. */
-function returnOf({ source, remaining, resetMs = 0 }: ProviderQuota, quota: number, soon: boolean): Return {
-  if (source === 'openai' || source === 'anthropic') return rate(quota - (remaining as number), resetMs) > 0 ? 'refills' : 'steps';
-  return source !== 'draft-08-11' && Number.isFinite(quota) && soon ? 'fills' : 'steps';
+/** OpenAI and Anthropic tell when a bucket would be full; drafts 08 to 11 when there is some more; the others when a window ends. */
+function returnOf({ source }: ProviderQuota, refills: boolean, fills: boolean): Return {
+  if (source === 'openai' || source === 'anthropic') return refills ? 'refills' : 'steps';
+  return source !== 'draft-08-11' && fills ? 'fills' : 'steps';
 }
 
 function rate(amount: number, ms: number): number {
