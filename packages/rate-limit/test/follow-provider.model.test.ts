@@ -22,7 +22,10 @@ function windows(limit: number, windowMs: number): Provider {
     }
     const allowed = used < limit;
     if (allowed) used += 1;
-    return { allowed, headers: { 'x-ratelimit-limit': `${limit}`, 'x-ratelimit-remaining': `${limit - used}`, 'x-ratelimit-reset': `${endsAt}` } };
+    return {
+      allowed,
+      headers: { 'x-ratelimit-limit': `${limit}`, 'x-ratelimit-remaining': `${limit - used}`, 'x-ratelimit-reset': `${endsAt}` },
+    };
   };
   return { take };
 }
@@ -56,7 +59,11 @@ async function follow(provider: Provider, calls: readonly { readonly afterMs: nu
     const answer = new Response('', { status: allowed ? 200 : 429, headers });
     return new Promise<Response>((resolve) => clock.setTimeout(() => resolve(answer), answerMs));
   }) as typeof fetch;
-  const call = limitFetch({ limiter: new RateLimiter({ limits: [tokenBucket({ rate: per(1_000_000, 'second') })], clock }), fetch: send, clock });
+  const call = limitFetch({
+    limiter: new RateLimiter({ limits: [tokenBucket({ rate: per(1_000_000, 'second') })], clock }),
+    fetch: send,
+    clock,
+  });
   const begin = () => void call('http://api.invalid/').then(() => (seen.answered += 1));
   begin();
   await clock.advanceAsync(1_000);
@@ -69,7 +76,10 @@ async function follow(provider: Provider, calls: readonly { readonly afterMs: nu
   return { ...seen, tookMs: clock.now() - startedAt };
 }
 
-const calls = fc.array(fc.record({ afterMs: fc.constantFrom(0, 0, 0, 1, 40, 700), answerMs: fc.integer({ min: 1, max: 900 }) }), { minLength: 1, maxLength: 40 });
+const calls = fc.array(fc.record({ afterMs: fc.constantFrom(0, 0, 0, 1, 40, 700), answerMs: fc.integer({ min: 1, max: 900 }) }), {
+  minLength: 1,
+  maxLength: 40,
+});
 const limit = fc.integer({ min: 1, max: 12 });
 
 test('fixed windows: none is refused, each is sent, and none waits for longer than the windows that all of them fill', async () => {
@@ -83,13 +93,16 @@ test('fixed windows: none is refused, each is sent, and none waits for longer th
   );
 });
 
-test.each(['openai', 'anthropic'] as const)('a bucket told as by %s: none is refused, and each is sent at half the rate at which it fills or faster', async (as) => {
-  await fc.assert(
-    fc.asyncProperty(limit, fc.integer({ min: 5_000, max: 60_000 }), calls, async (limit, windowMs, calls) => {
-      const { sent, refused, answered, tookMs } = await follow(bucket(limit, windowMs, as), calls);
-      expect({ sent, refused, answered }).toEqual({ sent: calls.length, refused: 0, answered: calls.length });
-      expect(tookMs).toBeLessThanOrEqual((2 * calls.length * windowMs) / limit + 4_000);
-    }),
-    runs(100),
-  );
-});
+test.each(['openai', 'anthropic'] as const)(
+  'a bucket told as by %s: none is refused, and each is sent at half the rate at which it fills or faster',
+  async (as) => {
+    await fc.assert(
+      fc.asyncProperty(limit, fc.integer({ min: 5_000, max: 60_000 }), calls, async (limit, windowMs, calls) => {
+        const { sent, refused, answered, tookMs } = await follow(bucket(limit, windowMs, as), calls);
+        expect({ sent, refused, answered }).toEqual({ sent: calls.length, refused: 0, answered: calls.length });
+        expect(tookMs).toBeLessThanOrEqual((2 * calls.length * windowMs) / limit + 4_000);
+      }),
+      runs(100),
+    );
+  },
+);

@@ -304,17 +304,17 @@ describe('what the provider says is left', () => {
     expect(sent).toHaveLength(6);
   });
 
-  test('of answers out of order the lowest of one window is believed', async () => {
+  test('of answers out of order the lowest of one window is believed, less what may have been counted after it', async () => {
     const { begin, sent } = limited();
     for (let i = 0; i < 3; i++) await begin();
     await sent[2]?.answer(fixed(1, 10));
     await sent[0]?.answer(fixed(3, 10));
     await begin();
     await begin();
+    expect(sent).toHaveLength(3); // the second may have come last
+    await sent[1]?.answer(fixed(2, 10));
     expect(sent).toHaveLength(4);
-    await sent[1]?.answer(fixed(0, 10));
-    await sent[3]?.answer(fixed(2, 10));
-    expect(sent).toHaveLength(4);
+    await sent[3]?.answer(fixed(0, 10));
     await clock.advanceAsync(10_000);
     expect(sent).toHaveLength(5);
   });

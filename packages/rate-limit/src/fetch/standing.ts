@@ -35,7 +35,7 @@ export interface Standing {
 }
 
 /** A server has decided about a request that reached it after so many ms at the latest, however long its answer takes. */
-const decidedWithinMs = 1_000;
+export const decidedWithinMs = 1_000;
 
 /** Resets are told in whole seconds, on both sides of a rounding. */
 const sameWindowMs = 1_500;
