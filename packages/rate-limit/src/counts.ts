@@ -91,7 +91,7 @@ export class Counts {
     let fits = true;
     for (let i = 0; i < this.#rules.length; i += 1) {
       this.#look(i, keys);
-      const wait = this.#rule(i).wait(this.#numbers(i), this.#at(i), this.#now(i), costs[i] as number, this.#heldOf(i, keys));
+      const wait = this.#rule(i).wait(this.#numbers(i), this.#at(i), this.#now(i), costs[i] as number);
       this.waits[i] = wait;
       if (wait > 0) fits = false;
     }
@@ -149,12 +149,11 @@ export class Counts {
   }
 
   /** In how many µs more fits limit `i`, and in how many all of it. */
-  rises(i: number, keys: readonly string[]): { moreIn: number; fullIn: number } {
+  rises(i: number): { moreIn: number; fullIn: number } {
     const rule = this.#rule(i);
-    const held = this.#heldOf(i, keys);
     return {
-      moreIn: rule.moreIn(this.#numbers(i), this.#at(i), this.#now(i), held),
-      fullIn: rule.fullIn(this.#numbers(i), this.#at(i), this.#now(i), held),
+      moreIn: rule.moreIn(this.#numbers(i), this.#at(i), this.#now(i)),
+      fullIn: rule.fullIn(this.#numbers(i), this.#at(i), this.#now(i)),
     };
   }
 

@@ -109,7 +109,7 @@ class LeasedStore implements Store {
   #holdingsOf({ demands }: Take, change: Change): Holding[] | undefined {
     const holdings: Holding[] = [];
     for (const demand of demands) {
-      if (!(demand.rule instanceof BucketRule)) return undefined;
+      if (!(demand.rule instanceof BucketRule) || demand.rule.reservations.spellUs === 0) return undefined;
       const known = this.#holdings.get(nameOf(demand));
       if (known !== undefined && known.rule !== demand.rule && String(known.rule.settings) !== String(demand.rule.settings)) {
         void this.#ask(known, 0, this.#clock.now());

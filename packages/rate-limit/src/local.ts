@@ -23,7 +23,6 @@ export class Local implements Outcome {
   readonly #verdicts: Verdicts;
   readonly #only: BucketRule | undefined;
   readonly #name: string; // of the only limit
-  #keys: readonly string[] = [];
 
   constructor(limits: readonly Limit<never>[], groupOf: readonly number[], maxKeys: number, clock: Clock, old?: Counts) {
     this.counts = new Counts(limits, groupOf, maxKeys, clock, old);
@@ -53,7 +52,6 @@ export class Local implements Outcome {
 
   decide(keys: readonly string[], costs: readonly number[], { charge, levels, reservation }: Asked): Decision {
     const allowed = this.counts.take(keys, costs, charge, reservation);
-    this.#keys = keys;
     return allowed ? this.#verdicts.allowed(this, levels) : this.#verdicts.refused(this, levels);
   }
 
@@ -66,6 +64,6 @@ export class Local implements Outcome {
   }
 
   rises(i: number): { readonly moreIn: number; readonly fullIn: number } {
-    return this.counts.rises(i, this.#keys);
+    return this.counts.rises(i);
   }
 }

@@ -116,7 +116,7 @@ class MemoryStore implements Store {
       const { rule, state, held, leases } = copyOf(kept);
       if (leases !== undefined) state[0] = leases.count(now);
       rule.advance(state, 0, now, held);
-      if (rule.fullIn(state, 0, now, held) === 0) this.#entries.delete(key);
+      if (rule.fullIn(state, 0, now) === 0) this.#entries.delete(key);
     }
     for (const [id, at] of this.#refunds) {
       if (now - at < 60_000_000) break;
@@ -131,7 +131,7 @@ function changes(command: Command, done: boolean): boolean {
 }
 
 function take({ demands, charge, reservation }: Take, entries: Entry[], now: number): boolean {
-  const fits = entries.every(({ rule, state, held }, i) => rule.wait(state, 0, now, (demands[i] as Demand).cost, held) === 0);
+  const fits = entries.every(({ rule, state }, i) => rule.wait(state, 0, now, (demands[i] as Demand).cost) === 0);
   if (!fits || !charge) return fits;
   for (const [i, entry] of entries.entries()) {
     const { cost } = demands[i] as Demand;
@@ -180,12 +180,12 @@ function lease({ demands, used, takenAt }: Lease, entry: Entry, now: number): { 
   return { done: granted > 0, granted };
 }
 
-function reply({ rule, state, held }: Entry, now: number, { cost }: Demand, detail: boolean, refused: boolean): LimitReply {
+function reply({ rule, state }: Entry, now: number, { cost }: Demand, detail: boolean, refused: boolean): LimitReply {
   return {
-    waitUs: refused ? rule.wait(state, 0, now, cost, held) : 0,
+    waitUs: refused ? rule.wait(state, 0, now, cost) : 0,
     left: rule.left(state, 0, now),
-    moreInUs: detail ? rule.moreIn(state, 0, now, held) : 0,
-    fullInUs: detail ? rule.fullIn(state, 0, now, held) : 0,
+    moreInUs: detail ? rule.moreIn(state, 0, now) : 0,
+    fullInUs: detail ? rule.fullIn(state, 0, now) : 0,
   };
 }
 

@@ -1,7 +1,7 @@
 import { connect } from 'node:net';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
-import { leased, type RateLimiter as Limiter, per, RateLimiter, type Store, tokenBucket } from '../src/index.ts';
+import { type RateLimiter as Limiter, leased, per, RateLimiter, type Store, tokenBucket } from '../src/index.ts';
 import { postgresStore } from '../src/postgres.ts';
 import { redisStore } from '../src/redis.ts';
 

@@ -95,7 +95,12 @@ describe('a Redis that is killed in mid-load', () => {
   test.runIf(requireServer('redis')).each([
     { what: 'that keeps nothing: one burst more', lease: false, args: [], bursts: 2 },
     { what: 'that keeps nothing: one burst more, with leases', lease: true, args: [], bursts: 2 },
-    { what: 'that acknowledges what is on disk: no burst more', lease: false, args: ['--appendonly', 'yes', '--appendfsync', 'always'], bursts: 1 },
+    {
+      what: 'that acknowledges what is on disk: no burst more',
+      lease: false,
+      args: ['--appendonly', 'yes', '--appendfsync', 'always'],
+      bursts: 1,
+    },
     {
       what: 'that acknowledges what is on disk: no burst more, with leases',
       lease: true,

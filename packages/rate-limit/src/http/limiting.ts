@@ -7,7 +7,7 @@ import { generationsOf, type HeaderOptions, headerOptions, limitHeaders } from '
 import { problemJson, problemOf } from './problem.ts';
 
 /** What of a {@link RateLimiter} requests are limited with. */
-export type HttpLimiter<Subject> = Pick<RateLimiter<Subject>, 'limits' | 'consume' | 'tryReserve' | 'peek'>;
+export type HttpLimiter<Subject> = Pick<RateLimiter<Subject>, 'limits' | 'consume' | 'tryReserve'>;
 
 /** What a refused request is answered with instead. */
 export interface RefusalAnswer {
@@ -105,19 +105,11 @@ export class HttpLimit<Subject, Request, Answer> {
     if (!decision.allowed) return this.#refuse(decision, request);
     const hold = new Held(decision, reserved);
     try {
-      return { outcome: 'allowed', headers: this.#headersOf(await this.#withLevels(decision, subject)), hold };
+      return { outcome: 'allowed', headers: this.#headersOf(decision), hold };
     } catch (error) {
       hold.release();
       throw error;
     }
-  }
-
-  /** A reservation does not tell of each limit itself. */
-  async #withLevels(reservation: Reservation, subject: Subject): Promise<Decision> {
-    const { limit, remaining, degraded } = reservation;
-    if (!this.#levels || degraded !== undefined) return { allowed: true, limit, remaining };
-    const { levels } = await this.#options.limiter.peek(subject, { cost: oneEach(this.#options.limiter), levels: true });
-    return { allowed: true, limit, remaining, ...(levels === undefined ? {} : { levels }) };
   }
 
   async #refuse(refused: Refused, request: Request): Promise<Admission> {

@@ -51,13 +51,7 @@ local function open_bucket(v, r)
 end
 
 local function within(s, r, room)
-  if s[1] <= room then return 0 end
-  local held = s[8] + s[9]
-  if held == 0 or held <= room then return ceil((s[1] - room) / r.per_us) end
-  local stop = (s[7] + 1) * r.spell
-  local t = { s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9] }
-  advance_bucket(t, r, stop)
-  return stop - s[2] + within(t, r, room)
+  return s[1] <= room and 0 or ceil((s[1] - room) / r.per_us)
 end
 
 local bucket = {
@@ -69,6 +63,7 @@ local bucket = {
   end,
   take = function(s, r, cost) s[1] = s[1] + cost * r.token end,
   hold = function(s, r, cost)
+    if r.spell == 0 then return end
     if s[8] + s[9] == 0 then s[7] = floor(now / r.spell) end
     s[8] = s[8] + cost * r.token
   end,

@@ -39,8 +39,8 @@ export interface Rule {
 
   /** Brings the state to `now`. */
   advance(state: Float64Array, at: number, now: number, held?: Held): void;
-  /** In how many µs `cost` fits if nothing else comes: 0 is now, Infinity never. */
-  wait(state: Float64Array, at: number, now: number, cost: number, held?: Held): number;
+  /** In how many µs `cost` fits if nothing else comes and what is reserved has been settled by then: 0 is now, Infinity never. */
+  wait(state: Float64Array, at: number, now: number, cost: number): number;
   /** Charges `cost`. */
   take(state: Float64Array, at: number, now: number, cost: number): void;
   /** Notes that `cost`, just taken, may be given back. */
@@ -52,9 +52,9 @@ export interface Rule {
   /** The highest cost that fits now. */
   left(state: Float64Array, at: number, now: number): number;
   /** In how many µs more fits than now; 0 where everything is left. */
-  moreIn(state: Float64Array, at: number, now: number, held?: Held): number;
+  moreIn(state: Float64Array, at: number, now: number): number;
   /** In how many µs all of it fits again if nothing else comes. */
-  fullIn(state: Float64Array, at: number, now: number, held?: Held): number;
+  fullIn(state: Float64Array, at: number, now: number): number;
   /** The rule that each of so many processes goes by which cannot ask what the others do. */
   part(processes: number): Rule;
   /** Turns the state of a key under the rule `from` of the same kind, as it was last left, into one under this rule, which may be changed. */

@@ -12,7 +12,11 @@ export interface TokenBucketOptions<Subject = unknown> extends LimitOptions<Subj
   readonly burst?: number;
   /** How far below empty `settle` may take the bucket where more was used than reserved. @defaultValue `burst` */
   readonly debt?: number;
-  /** After how many ms a reservation that nobody settled counts as used; at the latest after twice as many. @defaultValue `60_000` */
+  /**
+   * After how many ms a reservation that nobody settled counts as used; at the latest after twice as many. Until then the bucket does not
+   * refill what is reserved. With 0 it counts as used at once: nothing of it can be given back, and long calls hold nothing up.
+   * @defaultValue `60_000`
+   */
   readonly reservationMs?: number;
 }
 
@@ -37,7 +41,7 @@ export function tokenBucket<Subject = unknown>(options: TokenBucketOptions<Subje
   wholeNumber('rate.periodMs', rate.periodMs, 1, longestMs);
   const burst = wholeNumber('burst', options.burst ?? (options.rate === undefined ? 10 : rate.amount), 1, largestAmount);
   const debt = wholeNumber('debt', options.debt ?? burst, 0, largestAmount);
-  const reservationMs = wholeNumber('reservationMs', options.reservationMs ?? 60_000, 1, longestMs);
+  const reservationMs = wholeNumber('reservationMs', options.reservationMs ?? 60_000, 0, longestMs);
   return {
     ...commonLimit('tokenBucket', options, 'requests'),
     description: `${rate.amount} per ${rate.periodMs / 1_000} s, burst ${burst}`,
@@ -93,12 +97,10 @@ export class BucketRule implements Rule {
     state[at + 1] = now;
   }
 
-  wait(state: Float64Array, at: number, now: number, cost: number, held?: Held): number {
+  wait(state: Float64Array, at: number, _now: number, cost: number): number {
     if (cost > this.most) return Number.POSITIVE_INFINITY;
     const room = this.capacity - cost * this.perToken;
-    const used = state[at] as number;
-    if (used <= room) return 0;
-    return this.#usedWithin(used, now, room, held);
+    return this.#usedWithin(state[at] as number, room);
   }
 
   /**
@@ -120,6 +122,7 @@ export class BucketRule implements Rule {
   }
 
   hold(held: Held, now: number, cost: number): void {
+    if (this.reservations.spellUs === 0) return;
     this.reservations.add(held, cost * this.perToken, now);
   }
 
@@ -139,13 +142,13 @@ export class BucketRule implements Rule {
     return Math.max(0, Math.floor((this.capacity - (state[at] as number)) / this.perToken));
   }
 
-  moreIn(state: Float64Array, at: number, now: number, held?: Held): number {
+  moreIn(state: Float64Array, at: number): number {
     const left = this.left(state, at);
-    return left === this.most ? 0 : this.#usedWithin(state[at] as number, now, this.capacity - (left + 1) * this.perToken, held);
+    return left === this.most ? 0 : this.#usedWithin(state[at] as number, this.capacity - (left + 1) * this.perToken);
   }
 
-  fullIn(state: Float64Array, at: number, now: number, held?: Held): number {
-    return this.#usedWithin(state[at] as number, now, 0, held);
+  fullIn(state: Float64Array, at: number): number {
+    return this.#usedWithin(state[at] as number, 0);
   }
 
   part(processes: number): Rule {
@@ -186,15 +189,9 @@ export class BucketRule implements Rule {
     }
   }
 
-  /** In how many µs at most `room` units are used, if nothing else comes and reservations expire. */
-  #usedWithin(used: number, now: number, room: number, held: Held | undefined): number {
-    if (used <= room) return 0;
-    if (held === undefined || this.reservations.sum(held) <= room) return Math.ceil((used - room) / this.perUs);
-    const then = Float64Array.from(held);
-    const end = this.reservations.endOfSpell(held);
-    const state = Float64Array.of(used, now);
-    this.advance(state, 0, end, then);
-    return end - now + this.#usedWithin(state[0] as number, end, room, then);
+  /** In how many µs at most `room` units are used, if nothing else comes and what is reserved has been settled by then. */
+  #usedWithin(used: number, room: number): number {
+    return used <= room ? 0 : Math.ceil((used - room) / this.perUs);
   }
 }
 
