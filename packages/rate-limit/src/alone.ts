@@ -11,7 +11,14 @@ export class Alone {
   readonly #local: Local;
 
   /** `which` limits of all are counted, as one of so many `instances`. */
-  constructor(which: readonly number[], limits: readonly Limit<never>[], groupOf: readonly number[], instances: number, maxKeys: number, clock: Clock) {
+  constructor(
+    which: readonly number[],
+    limits: readonly Limit<never>[],
+    groupOf: readonly number[],
+    instances: number,
+    maxKeys: number,
+    clock: Clock,
+  ) {
     this.#which = which;
     this.#groups = [...new Set(which.map((i) => groupOf[i] as number))];
     const parts = which.map((i) => {

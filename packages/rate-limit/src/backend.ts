@@ -119,8 +119,8 @@ class SharedBackend implements Backend {
     this.#process = randomBytes(9).toString('base64url');
   }
 
-  async decide(keys: readonly string[], costs: readonly number[], asked: Asked): Promise<Decision> {
-    return (await this.#shared.decide(keys, costs, asked)).decision;
+  decide(keys: readonly string[], costs: readonly number[], asked: Asked): Promise<Decision> {
+    return this.#shared.decide(keys, costs, asked).then(({ decision }) => decision);
   }
 
   async reserve(keys: readonly string[], costs: readonly number[], levels: boolean): Promise<Reservation | Refused> {

@@ -5,10 +5,16 @@ import type { Change, Command, Reply, Store } from './store.ts';
 const patience = 3;
 const askAgainMs = 500;
 
-interface Ask {
+/** One that waits for an answer. */
+class Ask {
   readonly until: number;
-  readonly giveUp: () => void;
-  answered: boolean;
+  readonly resolve: (reply: Reply | undefined) => void;
+  answered = false;
+
+  constructor(until: number, resolve: (reply: Reply | undefined) => void) {
+    this.until = until;
+    this.resolve = resolve;
+  }
 }
 
 /** Who wants to know how the store is. */
@@ -51,28 +57,11 @@ export class BoundedStore {
       this.#askAgainAt = now + askAgainMs;
     }
     return new Promise((resolve) => {
-      const ask: Ask = {
-        until: now + this.#timeoutMs,
-        giveUp: () => {
-          this.#fail(new Error(`the store did not answer within ${this.#timeoutMs} ms`));
-          resolve(undefined);
-        },
-        answered: false,
-      };
+      const ask = new Ask(now + this.#timeoutMs, resolve);
       this.#watch(ask);
       this.#run(command, change).then(
-        (reply) => {
-          if (ask.answered) return late(reply);
-          ask.answered = true;
-          this.#succeed();
-          resolve(reply);
-        },
-        (error: unknown) => {
-          if (ask.answered) return;
-          ask.answered = true;
-          this.#fail(error);
-          resolve(undefined);
-        },
+        (reply) => this.#answer(ask, reply, late),
+        (error) => this.#refuse(ask, error),
       );
     });
   }
@@ -84,15 +73,34 @@ export class BoundedStore {
     for (const ask of this.#asks.splice(0)) this.#expire(ask);
   }
 
-  async #run(command: Command, change: Change): Promise<Reply> {
-    return this.#store.run(command, change);
+  #run(command: Command, change: Change): Promise<Reply> {
+    try {
+      return this.#store.run(command, change);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #answer(ask: Ask, reply: Reply, late: (reply: Reply) => void): void {
+    if (ask.answered) {
+      late(reply);
+      return;
+    }
+    ask.answered = true;
+    if (this.#failures > 0) this.#recover();
+    ask.resolve(reply);
+  }
+
+  #refuse(ask: Ask, error: unknown): void {
+    if (ask.answered) return;
+    ask.answered = true;
+    this.#fail(error);
+    ask.resolve(undefined);
   }
 
   #watch(ask: Ask): void {
     this.#asks.push(ask);
     if (this.#timer === undefined) this.#setTimer(this.#timeoutMs);
-    // answered ones are dropped from the front as others come, so that a busy limiter keeps no long list
-    while (this.#asks.length > 1 && this.#asks[0]?.answered) this.#asks.shift();
   }
 
   #setTimer(ms: number): void {
@@ -102,19 +110,18 @@ export class BoundedStore {
   #expireDue(): void {
     this.#timer = undefined;
     const now = this.#clock.now();
-    let first = this.#asks[0];
-    while (first !== undefined && (first.answered || first.until <= now)) {
-      this.#asks.shift();
-      this.#expire(first);
-      first = this.#asks[0];
+    let due = 0;
+    for (let ask = this.#asks[0]; ask !== undefined && (ask.answered || ask.until <= now); ask = this.#asks[due]) {
+      this.#expire(ask);
+      due += 1;
     }
+    this.#asks.splice(0, due);
+    const [first] = this.#asks;
     if (first !== undefined) this.#setTimer(first.until - now);
   }
 
   #expire(ask: Ask): void {
-    if (ask.answered) return;
-    ask.answered = true;
-    ask.giveUp();
+    this.#refuse(ask, new Error(`the store did not answer within ${this.#timeoutMs} ms`));
   }
 
   #fail(error: unknown): void {
@@ -123,9 +130,8 @@ export class BoundedStore {
     this.#health.failed(error);
   }
 
-  #succeed(): void {
-    const failed = this.#failures > 0;
+  #recover(): void {
     this.#failures = 0;
-    if (failed) this.#health.recovered();
+    this.#health.recovered();
   }
 }

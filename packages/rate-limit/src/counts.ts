@@ -1,9 +1,9 @@
 import type { Clock } from './clock.ts';
 import type { Limit } from './limit.ts';
 import { Memory } from './memory.ts';
-import { BucketRule } from './rules/token-bucket.ts';
 import { ConcurrencyRule } from './rules/concurrency.ts';
 import type { Carry, Held, Rule } from './rules/rule.ts';
+import { BucketRule } from './rules/token-bucket.ts';
 
 // in µs: 24.1 + 1 000 − 24.1 ms is a hair less than 1 000, and a call that comes when it was told must not be refused for that
 const roundingSlack = 1 / 16;
@@ -25,6 +25,7 @@ export class Counts {
   readonly #rules: readonly Rule[];
   readonly #groupOf: readonly number[]; // which key each limit goes by
   readonly #memories: readonly Memory[]; // one a key
+  readonly #first: Memory;
   readonly #offsets: readonly number[]; // of each limit within the state of its key
   readonly #bases: Int32Array; // where the state of each key is, in this decision
   readonly #places: Int32Array; // where the state of each limit is, in this decision
@@ -49,6 +50,7 @@ export class Counts {
     this.#memories = [...new Set(groupOf)].map((group) => new Memory(this.#slots(group, this.#rules.length), maxKeys, this.#passed(group)));
     this.#places = new Int32Array(this.#rules.length);
     this.#bases = new Int32Array(this.#memories.length);
+    this.#first = this.#memories[0] as Memory;
     this.waits = new Float64Array(this.#rules.length);
     const [first] = this.#rules;
     this.#only = this.#rules.length === 1 && first instanceof BucketRule ? first : undefined;
@@ -64,25 +66,22 @@ export class Counts {
     return { passing: this.#passing, calendar: this.#calendar };
   }
 
-  /** {@link Counts.take} for a single token bucket. */
-  takeOne(rule: BucketRule, key: string, cost: number): boolean {
+  /** {@link BucketRule.charge} of the only limit, while nothing is reserved. */
+  charge(rule: BucketRule, key: string, cost: number): number {
     this.#readClock();
-    const memory = this.#memories[0] as Memory;
+    const memory = this.#first;
     const at = memory.place(key);
-    const numbers = memory.numbers;
-    this.#places[0] = at;
-    const held = this.#held.size === 0 ? undefined : this.#held.get(name(0, key));
-    rule.advance(numbers, at, this.#passing, held);
-    const wait = rule.wait(numbers, at, this.#passing, cost, held);
-    this.waits[0] = wait;
-    if (wait > 0) return false;
-    rule.take(numbers, at, this.#passing, cost);
-    return true;
+    return rule.charge(memory.numbers, at, this.#passing, cost);
   }
 
   /** The rule, where there is only one and it is a token bucket. */
   get only(): BucketRule | undefined {
     return this.#only;
+  }
+
+  /** Whether anything is reserved, or was and has not been looked at since. */
+  get reserves(): boolean {
+    return this.#held.size > 0;
   }
 
   /** Takes the costs from all limits, or from none; `reservation` names what may be settled later. */

@@ -53,14 +53,16 @@ export class Demands<Subject> {
 
   #byUnit(owner: string, cost: Readonly<Record<string, number>>, least: 0 | 1): Record<string, number> {
     for (const unit of Object.keys(cost)) {
-      if (!this.#units.includes(unit)) throw new RangeError(`${owner}: cost.${unit} is of no limit; the limits count ${this.#units.join(', ')}`);
+      if (!this.#units.includes(unit))
+        throw new RangeError(`${owner}: cost.${unit} is of no limit; the limits count ${this.#units.join(', ')}`);
     }
     const amounts = this.#units.map((unit) => {
       const amount = Object.hasOwn(cost, unit) ? cost[unit] : undefined;
       if (amount === undefined && unit === 'requests') return [unit, 1] as const;
       return [unit, wholeNumber(`${owner}: cost.${unit}`, amount as number, 0, largestAmount)] as const;
     });
-    if (least === 1 && this.#units.length > 0 && amounts.every(([, amount]) => amount === 0)) throw new RangeError(`${owner}: cost must take something`);
+    if (least === 1 && this.#units.length > 0 && amounts.every(([, amount]) => amount === 0))
+      throw new RangeError(`${owner}: cost must take something`);
     return Object.fromEntries(amounts);
   }
 }

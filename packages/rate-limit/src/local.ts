@@ -15,17 +15,21 @@ export interface Asked {
   readonly reservation?: string | undefined;
 }
 
+const charging = { charge: true, levels: false };
+
 /** The limits of a limiter that counts in this process. */
 export class Local implements Outcome {
   readonly counts: Counts;
   readonly #verdicts: Verdicts;
   readonly #only: BucketRule | undefined;
+  readonly #name: string; // of the only limit
   #keys: readonly string[] = [];
 
   constructor(limits: readonly Limit<never>[], groupOf: readonly number[], maxKeys: number, clock: Clock, old?: Counts) {
     this.counts = new Counts(limits, groupOf, maxKeys, clock, old);
     this.#verdicts = new Verdicts(limits);
     this.#only = this.counts.only;
+    this.#name = (limits[0] as Limit<never>).name;
   }
 
   /** Whether {@link Local.one} decides. */
@@ -33,11 +37,18 @@ export class Local implements Outcome {
     return this.#only !== undefined;
   }
 
-  /** Charges a single token bucket. */
+  /** Charges a single token bucket: {@link Local.decide} with as little as possible around it. */
   one(key: string, cost: number): Decision {
     const rule = this.#only as BucketRule;
-    const counts = this.counts;
-    return counts.takeOne(rule, key, cost) ? this.#verdicts.allowedBy(0, counts.left(0)) : this.#verdicts.refusedBy(0, counts.waits[0] as number, counts.left(0));
+    if (this.counts.reserves) return this.decide([key], [cost], charging);
+    const room = this.counts.charge(rule, key, cost);
+    if (room < 0)
+      return this.#verdicts.refusedFor(
+        cost > rule.most,
+        Math.ceil(-room / rule.perMs),
+        cost === 1 ? 0 : Math.floor(room / rule.perToken) + cost,
+      );
+    return { allowed: true, limit: this.#name, remaining: Math.floor(room / rule.perToken) };
   }
 
   decide(keys: readonly string[], costs: readonly number[], { charge, levels, reservation }: Asked): Decision {

@@ -1,8 +1,8 @@
 import { type Clock, systemClock } from './clock.ts';
 import { onlyKnown, wholeNumber } from './options.ts';
-import { BucketRule } from './rules/token-bucket.ts';
 import { ConcurrencyRule, Leases } from './rules/concurrency.ts';
 import type { Held, Rule } from './rules/rule.ts';
+import { BucketRule } from './rules/token-bucket.ts';
 import type { Change, Command, Demand, Lease, LimitReply, Reply, Settle, Store, Take } from './store.ts';
 
 /** Where a {@link memoryStore} keeps its limits. */
@@ -22,6 +22,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
   onlyKnown('memoryStore', options, ['maxKeys', 'clock']);
   return new MemoryStore(wholeNumber('memoryStore: maxKeys', options.maxKeys ?? 1_000_000, 1, 16_000_000), options.clock ?? systemClock);
 }
+
+/** So many states are no reason to look for those that are idle. */
+const few = 1_000;
 
 /** What is kept for one limit and key. */
 interface Entry {
@@ -48,11 +51,13 @@ class MemoryStore implements Store {
   async run(command: Command, change: Change): Promise<Reply> {
     const now = Math.floor(this.#clock.wall() * 1_000);
     this.#forgetIdle(now);
+    if (command.do === 'reset') for (const demand of command.demands) this.#entries.delete(keyOf(demand));
     const entries = command.demands.map((demand) => this.#entryAt(demand, change, now));
     const { done, granted = 0 } = this.#do(command, entries, now);
-    if (this.#changes(command, done)) for (const [i, demand] of command.demands.entries()) this.#keep(demand, entries[i] as Entry);
+    if (changes(command, done)) for (const [i, demand] of command.demands.entries()) this.#keep(demand, entries[i] as Entry, now);
     const detail = command.do === 'take' && command.levels;
-    return { done, granted, now, limits: entries.map((entry, i) => reply(entry, now, command.demands[i] as Demand, detail, !done)) };
+    const refused = command.do === 'take' && !done;
+    return { done, granted, now, limits: entries.map((entry, i) => reply(entry, now, command.demands[i] as Demand, detail, refused)) };
   }
 
   async close(): Promise<void> {
@@ -74,17 +79,11 @@ class MemoryStore implements Store {
     for (const [i, { rule, state, held }] of entries.entries()) rule.refund(state, 0, now, (demands[i] as Demand).cost, held);
   }
 
-  #changes(command: Command, done: boolean): boolean {
-    if (command.do === 'reset') for (const demand of command.demands) this.#entries.delete(keyOf(demand));
-    return command.do === 'take' ? done && command.charge : command.do !== 'reset';
-  }
-
   /** A copy of what is kept, brought to the present and to the rule of the demand. */
   #entryAt({ rule, ...demand }: Demand, { version, carry }: Change, now: number): Entry {
     const kept = this.#entries.get(keyOf(demand));
     const entry: Entry = kept === undefined ? fresh(rule, version) : copyOf(kept);
     if (entry.leases !== undefined) entry.state[0] = entry.leases.count(now);
-    entry.rule.advance(entry.state, 0, now, entry.held);
     const renewed = version > entry.version && carry === 'reset';
     if (renewed || String(entry.rule.settings) !== String(rule.settings)) {
       const mode = version > entry.version ? carry : 'used';
@@ -92,20 +91,22 @@ class MemoryStore implements Store {
       entry.state = rule.carry(entry.state, entry.rule, now, mode);
       entry.held = held;
       entry.rule = rule;
-      rule.advance(entry.state, 0, now, held);
     }
+    rule.advance(entry.state, 0, now, entry.held);
     entry.version = Math.max(entry.version, version);
     return entry;
   }
 
-  #keep(demand: Demand, entry: Entry): void {
+  #keep(demand: Demand, entry: Entry, now: number): void {
     const key = keyOf(demand);
-    if (!this.#entries.has(key) && this.#entries.size >= this.#maxKeys) throw new Error(`the store is full: ${this.#maxKeys} states are in use`);
+    if (!this.#entries.has(key) && this.#entries.size >= this.#maxKeys)
+      throw new Error(`the store is full: ${this.#maxKeys} states are in use`);
+    entry.leases?.prune(now);
     this.#entries.set(key, entry);
   }
 
   #forgetIdle(now: number): void {
-    for (let looked = 0; looked < 2; looked += 1) {
+    for (let looked = 0; looked < 2 && this.#entries.size >= few; looked += 1) {
       const next = this.#sweep.next();
       if (next.done) {
         this.#sweep = this.#entries.entries();
@@ -122,6 +123,11 @@ class MemoryStore implements Store {
       this.#refunds.delete(id);
     }
   }
+}
+
+function changes(command: Command, done: boolean): boolean {
+  if (command.do === 'take') return done && command.charge;
+  return command.do !== 'reset' && command.do !== 'renew';
 }
 
 function take({ demands, charge, reservation }: Take, entries: Entry[], now: number): boolean {

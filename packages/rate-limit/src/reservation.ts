@@ -22,7 +22,7 @@ export class Reservation implements Allowed {
   /** The highest cost that limit would let through now. */
   readonly remaining: number;
   /** Given where the store could not be asked in time: which of the limits' `onStoreError` answered. */
-  readonly degraded?: Degraded;
+  declare readonly degraded?: Degraded;
   readonly #settling: Settling;
   #settled: Promise<boolean> | undefined;
 

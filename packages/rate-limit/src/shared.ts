@@ -7,7 +7,7 @@ import { storedKey } from './demand.ts';
 import type { Listeners } from './events.ts';
 import type { Limit } from './limit.ts';
 import type { Asked } from './local.ts';
-import type { Change, Command, Demand, Reply, Store } from './store.ts';
+import type { Change, Command, Demand, LimitReply, Reply, Store, Take } from './store.ts';
 import { type Outcome, Verdicts } from './verdict.ts';
 
 /** What {@link Shared} is made of. */
@@ -36,6 +36,7 @@ export class Shared {
   readonly #bounded: BoundedStore;
   readonly #verdicts: Verdicts;
   readonly #names: readonly string[];
+  readonly #outcome = new ReplyOutcome();
   readonly #closed: number;
   readonly #alone: readonly number[];
   #counted: Alone | undefined;
@@ -47,24 +48,35 @@ export class Shared {
     this.#names = parts.limits.map(({ name }) => `${encodeURIComponent(parts.name)}|${encodeURIComponent(name)}`);
     this.#closed = parts.limits.findIndex(({ onStoreError }) => onStoreError === 'closed');
     this.#alone = [...parts.limits.keys()].filter((i) => parts.limits[i]?.onStoreError === 'local');
-    this.#bounded = old !== undefined ? old.#bounded : new BoundedStore(parts.store, parts.decisionTimeoutMs, parts.clock, health(parts.listeners));
+    this.#bounded =
+      old !== undefined ? old.#bounded : new BoundedStore(parts.store, parts.decisionTimeoutMs, parts.clock, health(parts.listeners));
   }
 
   /** What the store says, or `onStoreError`; and when that was. */
-  async decide(keys: readonly string[], costs: readonly number[], asked: Asked): Promise<Answer> {
+  decide(keys: readonly string[], costs: readonly number[], asked: Asked): Promise<Answer> {
     const { charge, levels, reservation } = asked;
     const demands = this.#demands(keys, costs);
-    const command: Command = { do: 'take', demands, charge, levels, ...(reservation === undefined ? {} : { reservation }) };
-    const reply = await this.#bounded.ask(command, this.#parts.change, (late) => {
-      if (late.done && reservation !== undefined) this.#tell({ do: 'settle', demands: settled(demands, () => 0), reservation, takenAt: late.now });
+    const command: Take = { do: 'take', demands, charge, levels, reservation };
+    const late = reservation === undefined ? ignored : (reply: Reply) => this.#giveBack(demands, reservation, reply);
+    return this.#bounded.ask(command, this.#parts.change, late).then((reply) => {
+      if (reply === undefined) return this.#withoutStore(keys, costs, asked);
+      this.#outcome.reply = reply;
+      const verdicts = this.#verdicts;
+      return {
+        decision: reply.done ? verdicts.allowed(this.#outcome, levels) : verdicts.refused(this.#outcome, levels),
+        takenAt: reply.now,
+      };
     });
-    if (reply === undefined) return this.#withoutStore(keys, costs, asked);
-    const outcome = outcomeOf(reply);
-    return { decision: reply.done ? this.#verdicts.allowed(outcome, levels) : this.#verdicts.refused(outcome, levels), takenAt: reply.now };
   }
 
   /** Makes a reservation exact; false where the store did not say in time that it did. */
-  async settle(keys: readonly string[], reserved: readonly number[], actual: readonly number[], takenAt: number | TakenAt, reservation: string): Promise<boolean> {
+  async settle(
+    keys: readonly string[],
+    reserved: readonly number[],
+    actual: readonly number[],
+    takenAt: number | TakenAt,
+    reservation: string,
+  ): Promise<boolean> {
     if (typeof takenAt !== 'number') {
       this.#counted?.settle(keys, reserved, actual, takenAt, reservation);
       return true;
@@ -85,7 +97,13 @@ export class Shared {
 
   /** @throws {@link RateLimitError} with `ERR_STORE_UNAVAILABLE` */
   async reset(keys: readonly string[]): Promise<void> {
-    await this.#must({ do: 'reset', demands: this.#demands(keys, this.#names.map(() => 0)) });
+    await this.#must({
+      do: 'reset',
+      demands: this.#demands(
+        keys,
+        this.#names.map(() => 0),
+      ),
+    });
   }
 
   /** Stops waiting for the store. */
@@ -94,11 +112,14 @@ export class Shared {
   }
 
   #ask(command: Command): Promise<Reply | undefined> {
-    return this.#bounded.ask(command, this.#parts.change, () => {});
+    return this.#bounded.ask(command, this.#parts.change, ignored);
   }
 
-  #tell(command: Command): void {
-    this.#parts.store.run(command, this.#parts.change).catch(() => {}); // what is reserved then counts until it expires
+  /** Nobody waits any more for what was taken; where that cannot be told, it counts until it expires. */
+  #giveBack(demands: readonly Demand[], reservation: string, { done, now }: Reply): void {
+    if (!done) return;
+    const command: Command = { do: 'settle', demands: settled(demands, () => 0), reservation, takenAt: now };
+    this.#parts.store.run(command, this.#parts.change).catch(ignored);
   }
 
   async #must(command: Command): Promise<void> {
@@ -107,20 +128,21 @@ export class Shared {
   }
 
   #demands(keys: readonly string[], costs: readonly number[]): Demand[] {
+    const { limits, groupOf } = this.#parts;
     const stored = keys.map(storedKey);
-    return this.#parts.limits.map(({ rule }, i) => ({
-      limit: this.#names[i] as string,
-      key: stored[this.#parts.groupOf[i] as number] as string,
-      rule,
-      cost: costs[i] as number,
-    }));
+    const demands: Demand[] = [];
+    for (let i = 0; i < limits.length; i += 1) {
+      const { rule } = limits[i] as Limit<never>;
+      demands.push({ limit: this.#names[i] as string, key: stored[groupOf[i] as number] as string, rule, cost: costs[i] as number });
+    }
+    return demands;
   }
 
   #withoutStore(keys: readonly string[], costs: readonly number[], asked: Asked): Answer {
     const { limits, groupOf, instances, maxKeys, clock } = this.#parts;
     const nothing = { passing: 0, calendar: 0 };
     if (this.#closed >= 0) return { decision: this.#verdicts.unavailable(this.#closed, this.#bounded.askAgainInMs), takenAt: nothing };
-    if (this.#alone.length === 0) return { decision: { ...this.#verdicts.allowedBy(0, 0), degraded: 'open' }, takenAt: nothing };
+    if (this.#alone.length === 0) return { decision: this.#verdicts.unasked(), takenAt: nothing };
     this.#counted ??= new Alone(this.#alone, limits, groupOf, instances, maxKeys, clock);
     return { decision: this.#counted.decide(keys, costs, asked), takenAt: this.#counted.takenAt };
   }
@@ -130,13 +152,28 @@ function settled(demands: readonly Demand[], actual: (i: number) => number): (De
   return demands.map((demand, i) => ({ ...demand, cost: actual(i), reserved: demand.cost }));
 }
 
-function outcomeOf({ limits }: Reply): Outcome {
-  return {
-    wait: (i) => limits[i]?.waitUs ?? 0,
-    left: (i) => limits[i]?.left ?? 0,
-    rises: (i) => ({ moreIn: limits[i]?.moreInUs ?? 0, fullIn: limits[i]?.fullInUs ?? 0 }),
-  };
+/** How a reply came out, limit by limit. */
+class ReplyOutcome implements Outcome {
+  reply: Reply | undefined;
+
+  wait(i: number): number {
+    return this.#limit(i).waitUs;
+  }
+
+  left(i: number): number {
+    return this.#limit(i).left;
+  }
+
+  rises(i: number): { readonly moreIn: number; readonly fullIn: number } {
+    return { moreIn: this.#limit(i).moreInUs, fullIn: this.#limit(i).fullInUs };
+  }
+
+  #limit(i: number): LimitReply {
+    return this.reply?.limits[i] as LimitReply;
+  }
 }
+
+function ignored(): void {}
 
 function health(listeners: Listeners): { failed(error: unknown): void; recovered(): void } {
   return {

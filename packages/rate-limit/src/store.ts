@@ -21,7 +21,7 @@ export interface Take {
   /** Whether the reply is to say when more will fit. */
   readonly levels: boolean;
   /** Given where what is taken may be settled later: names the leases of `concurrency` limits and marks amounts as reserved. */
-  readonly reservation?: string;
+  readonly reservation?: string | undefined;
 }
 
 /** Makes a reservation exact: `cost` of each demand was used of what was reserved. */

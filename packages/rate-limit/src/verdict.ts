@@ -16,10 +16,14 @@ export interface Outcome {
 export class Verdicts {
   readonly #limits: readonly Limit<never>[];
   readonly #messages: readonly string[]; // made once, because refusing must be cheap
+  readonly #firstMessage: string;
+  readonly #firstName: string;
 
   constructor(limits: readonly Limit<never>[]) {
     this.#limits = limits;
     this.#messages = limits.map(({ name, description }) => `limit '${name}' is used up (${description})`);
+    this.#firstMessage = this.#messages[0] as string;
+    this.#firstName = this.#name(0);
   }
 
   /** What is said where every limit agrees. */
@@ -52,11 +56,6 @@ export class Verdicts {
     return levels || degraded !== undefined ? { ...refused, ...this.#more(outcome, levels, degraded) } : refused;
   }
 
-  /** What is said where limit `i` alone agrees. */
-  allowedBy(i: number, remaining: number): Allowed {
-    return { allowed: true, limit: this.#name(i), remaining };
-  }
-
   /** What is said where limit `i` asks for a wait of so many µs. */
   refusedBy(i: number, waitUs: number, remaining: number): Refused {
     const permanent = waitUs === Number.POSITIVE_INFINITY;
@@ -69,6 +68,25 @@ export class Verdicts {
       retryAfterMs: permanent ? waitUs : Math.ceil(waitUs / 1_000),
       permanent,
     };
+  }
+
+  /** {@link Verdicts.refusedBy} the only limit, in so many ms. */
+  refusedFor(permanent: boolean, retryAfterMs: number, remaining: number): Refused {
+    if (permanent) return this.refusedBy(0, Number.POSITIVE_INFINITY, remaining);
+    return {
+      allowed: false,
+      code: 'ERR_RATE_LIMITED',
+      message: this.#firstMessage,
+      limit: this.#firstName,
+      remaining,
+      retryAfterMs,
+      permanent: false,
+    };
+  }
+
+  /** What is said where every limit is `open` without its store. */
+  unasked(): Allowed {
+    return { allowed: true, limit: this.#firstName, remaining: 0, degraded: 'open' };
   }
 
   /** What is said where a limit that is `closed` without its store decides. */

@@ -142,17 +142,26 @@ export class Waiting {
 
   #answer(line: Line, waiter: Waiter, decision: Taken | Refused): void {
     line.again ||= decision.allowed || waiter.gone;
-    if (decision.allowed) {
-      if (waiter.gone) return waiter.caller.giveBack(decision);
-      this.#remove(line, waiter);
-      return waiter.settle(decision);
+    if (decision.allowed) this.#admit(line, waiter, decision);
+    else if (!waiter.gone) this.#refuse(line, waiter, decision);
+  }
+
+  #admit(line: Line, waiter: Waiter, taken: Taken): void {
+    if (waiter.gone) {
+      waiter.caller.giveBack(taken);
+      return;
     }
-    if (waiter.gone) return;
+    this.#remove(line, waiter);
+    waiter.settle(taken);
+  }
+
+  #refuse(line: Line, waiter: Waiter, decision: Refused): void {
     line.refusal = decision;
     // rounded up as retryAfterMs is, or a wait that ends just with the deadline might be given up
     if (tooLong(decision, Math.ceil(waiter.until - this.#clock.now()))) {
       line.again = true;
-      return this.#giveUp(line, waiter, asError(decision));
+      this.#giveUp(line, waiter, asError(decision));
+      return;
     }
     if (!this.#mayWait(line, waiter)) {
       line.again = true;

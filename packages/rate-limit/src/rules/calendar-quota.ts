@@ -89,6 +89,7 @@ export class CalendarQuotaRule implements Rule {
   }
 
   carry(state: Float64Array, from: Rule, now: number, mode: Carry): Float64Array {
+    from.advance(state, 0, now);
     const [began = 0, used = 0] = state;
     const share = mode === 'used' ? used : Math.ceil((used / from.most) * this.most);
     return Float64Array.of(this.periodAt(Math.max(began, now)).start, mode === 'reset' ? 0 : share);

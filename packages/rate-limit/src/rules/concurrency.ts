@@ -1,4 +1,4 @@
-import { commonLimit, commonOptions, type Limit, type LimitOptions } from '../limit.ts';
+import { commonLimit, type Limit, type LimitOptions } from '../limit.ts';
 import { onlyKnown, wholeNumber } from '../options.ts';
 import { longestMs } from '../rate.ts';
 import type { Rule } from './rule.ts';
@@ -103,10 +103,16 @@ export class Leases {
 
   /** How many have not ended. */
   count(now: number): number {
+    let running = 0;
+    for (const until of this.#until.values()) if (until > now) running += 1;
+    return running;
+  }
+
+  /** Forgets those that have ended. */
+  prune(now: number): void {
     for (const [id, until] of this.#until) {
       if (until <= now) this.#until.delete(id);
     }
-    return this.#until.size;
   }
 
   /** Begins a lease, or makes it last longer. */
@@ -118,6 +124,7 @@ export class Leases {
   renew(id: string, now: number, until: number): boolean {
     if ((this.#until.get(id) ?? now) <= now) return false;
     this.#until.set(id, until);
+    this.prune(now);
     return true;
   }
 

@@ -18,15 +18,16 @@ export class Reservations {
   }
 
   /** Reserves in the spell that runs; the end of spells is to be passed before. */
-  add(held: Held, units: number): void {
+  add(held: Held, units: number, now: number): void {
+    if (this.sum(held) === 0) held[0] = Math.floor(now / this.spellUs);
     held[1] = (held[1] as number) + units;
   }
 
   /** Ends a reservation; false where it has expired. */
   remove(held: Held, units: number, takenAt: number): boolean {
     const age = (held[0] as number) - Math.floor(takenAt / this.spellUs);
-    if (age !== 0 && age !== 1) return false;
-    held[1 + age] = Math.max(0, (held[1 + age] as number) - units);
+    if ((age !== 0 && age !== 1) || (held[1 + age] as number) < units) return false;
+    held[1 + age] = (held[1 + age] as number) - units;
     return true;
   }
 

@@ -57,6 +57,6 @@ export interface Rule {
   fullIn(state: Float64Array, at: number, now: number, held?: Held): number;
   /** The rule that each of so many processes goes by which cannot ask what the others do. */
   part(processes: number): Rule;
-  /** Turns the state of a key under the rule `from` of the same kind into one under this rule, both at `now`. */
+  /** Turns the state of a key under the rule `from` of the same kind, as it was last left, into one under this rule, which may be changed. */
   carry(state: Float64Array, from: Rule, now: number, mode: Carry): Float64Array;
 }

@@ -135,6 +135,7 @@ export class SlidingWindowRule implements Rule {
     const current = Math.floor(now / this.#partUs);
     carried[0] = current;
     if (mode === 'reset') return carried;
+    old.advance(state, 0, now);
     const scaled = (used: number) => (mode === 'used' ? used : Math.ceil((used * this.most) / old.most));
     if (old.#partUs !== this.#partUs || old.#parts !== this.#parts) {
       this.#count(carried, 0, current, scaled(state[1] as number));

@@ -56,6 +56,8 @@ export class BucketRule implements Rule {
   readonly windowMs: number;
   /** Units that come back in a µs. */
   readonly perUs: number;
+  /** Units that come back in a ms. */
+  readonly perMs: number;
   /** Units that a token is. */
   readonly perToken: number;
   /** Units that a full bucket is. */
@@ -74,6 +76,7 @@ export class BucketRule implements Rule {
     this.most = burst;
     this.windowMs = Math.ceil((burst * rate.periodMs) / rate.amount);
     this.perUs = perUs;
+    this.perMs = perUs * 1_000;
     this.perToken = perToken;
     this.capacity = burst * perToken;
     this.floor = (burst + debt) * perToken;
@@ -98,12 +101,26 @@ export class BucketRule implements Rule {
     return this.#usedWithin(used, now, room, held);
   }
 
+  /**
+   * {@link BucketRule.advance}, `wait` and `take` in one step, for a state without reservations and time that never goes back: how many
+   * units fit after that; where fewer than none do, nothing was taken.
+   */
+  charge(state: Float64Array, at: number, now: number, cost: number): number {
+    const used = Math.max(0, (state[at] as number) - (now - (state[at + 1] as number)) * this.perUs);
+    const after = used + cost * this.perToken;
+    if (after <= this.capacity) {
+      state[at] = after;
+      state[at + 1] = now;
+    }
+    return this.capacity - after;
+  }
+
   take(state: Float64Array, at: number, _now: number, cost: number): void {
     state[at] = (state[at] as number) + cost * this.perToken;
   }
 
-  hold(held: Held, _now: number, cost: number): void {
-    this.reservations.add(held, cost * this.perToken);
+  hold(held: Held, now: number, cost: number): void {
+    this.reservations.add(held, cost * this.perToken, now);
   }
 
   settle(state: Float64Array, at: number, _now: number, { reserved, actual, takenAt }: Settlement, held?: Held): void {
@@ -145,14 +162,15 @@ export class BucketRule implements Rule {
   carry(state: Float64Array, from: Rule, _now: number, mode: Carry): Float64Array {
     const old = from as BucketRule;
     const [used = 0, since = 0] = state;
+    if (mode === 'reset') return new Float64Array(2);
+    if (old.perToken === this.perToken && old.capacity === this.capacity) return Float64Array.of(Math.min(used, this.floor), since);
     const share = mode === 'used' ? (used / old.perToken) * this.perToken : (used / old.capacity) * this.capacity;
-    const most = used > old.capacity ? this.floor : this.capacity;
-    return Float64Array.of(mode === 'reset' ? 0 : Math.min(Math.ceil(share), most), since);
+    return Float64Array.of(Math.min(Math.ceil(share), used > old.capacity ? this.floor : this.capacity), since);
   }
 
   /** What is used at `now`. Where the clock went back, what comes back by then comes again, but never more than a full bucket. */
   #usedAt(used: number, since: number, now: number, held: Held | undefined): number {
-    if (now < since) return Math.min(Math.max(used, this.capacity), used + (since - now) * this.perUs);
+    if (now < since) return used === 0 ? 0 : Math.min(Math.max(used, this.capacity), used + (since - now) * this.perUs);
     const reserved = held === undefined ? 0 : this.reservations.sum(held);
     return Math.max(reserved, used - (now - since) * this.perUs);
   }
