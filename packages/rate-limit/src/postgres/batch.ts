@@ -62,7 +62,7 @@ export class Batch {
     for (const { limit, key, rule } of command.demands) {
       const id = `${limit}|${key}`;
       const known = this.#keys.get(id) ?? { key: storedKey(id), locked: false, number: 0 };
-      if (!asks || rule.kind === 'concurrency') known.locked = true; // leases that have ended are forgotten whoever asks
+      if (!asks) known.locked = true;
       this.#keys.set(id, known);
       const text = textOf(rule);
       if (!this.#rules.has(text)) this.#rules.set(text, { rule, text, number: this.#rules.size + 1 });
