@@ -143,7 +143,7 @@ const writing = (table: string) => `
         WHEN 2 THEN (x.at + p_settings[6 * x.g - 3]) * p_settings[6 * x.g - 4]
         WHEN 3 THEN p_settings[6 * x.g - CASE WHEN x.at = p_settings[6 * x.g - 3] THEN 2 ELSE 1 END]
         ELSE now + greatest(p_settings[6 * x.g - 3], (SELECT max(ends) - now FROM unnest(x.more::float8[]) AS l(ends)))
-      END, t.idle_at)
+      END, CASE WHEN t.rule IS NULL THEN x.at ELSE t.idle_at END)
       FROM unnest(p_keys, rl, ra, rv, rg, rm, ri, rd) AS x(key, level, at, version, g, more, ids, written)
       WHERE x.written = 1 AND t.key = x.key;
   END IF;`;

@@ -21,6 +21,13 @@ export const doing = `
     ELSE
       kept := op <> 5 AND op <> 3;
       done := op <> 6;
+      IF op = 4 THEN -- once: a row of its own remembers it
+        u := taken_at;
+        kept := rl[u] = 0;
+        IF kept THEN
+          rl[u] := 1; ra[u] := now; rd[u] := 1;
+        END IF;
+      END IF;
     END IF;
     IF kept OR op = 3 THEN
       id := p_ids[i + 1];
