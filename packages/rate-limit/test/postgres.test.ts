@@ -1,7 +1,9 @@
 import { type ManagedServer, requireServer, startPostgres, startProxy, until } from '@tidegate/test-kit';
 import pg from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { calendarQuota } from '../src/calendar.ts';
 import { systemClock } from '../src/clock.ts';
+import { type OpenedStore, storeContract } from '../src/contract.ts';
 import { concurrency, per, RateLimiter, type Reply, type Store, slidingWindow, type Take, tokenBucket } from '../src/index.ts';
 import { checkedSchema } from '../src/postgres/schema.ts';
 import { PostgresStore } from '../src/postgres/store.ts';
@@ -62,7 +64,7 @@ function storeAt(pool: pg.Pool, clock: { us: number }, cleanupEveryMs: number): 
   return store;
 }
 
-function take(keys: string | string[], cost = 1, rule = ten.rule): Take {
+function take(keys: string | string[], cost = 1, rule: Take['demands'][number]['rule'] = ten.rule): Take {
   const demands = [keys].flat().map((key) => ({ limit: 'l', key, rule, cost }));
   return { do: 'take', demands, charge: true, levels: false };
 }
@@ -240,6 +242,26 @@ test.runIf(present)('who may not make the table is told what to run, and needs o
   expect((await plain.run(take('a'), change)).limits[0]?.left).toBe(8);
 });
 
+test.runIf(present)('a calendar goes by the time of the server, whatever this process takes it to be', async () => {
+  const pool = newPool();
+  let asked = 0;
+  const client = {
+    query: (statement: { text: string; values?: unknown[] }) => {
+      asked += Number(statement.text.includes('AS answer'));
+      return pool.query(statement);
+    },
+  };
+  const clock = { ...systemClock, wall: () => Date.UTC(1999, 11, 31, 23, 59) };
+  const store = new PostgresStore({ client, schema: checkedSchema('test', {}), migrate: true, cleanupEveryMs: 0, clock });
+  open.unshift(store);
+  const { rule } = calendarQuota({ limit: 5, every: 'year', timeZone: 'UTC' });
+  const first = await store.run({ ...take('a', 3, rule), levels: true }, change);
+  const year = new Date(first.now / 1_000).getUTCFullYear();
+  expect(first.limits[0]?.fullInUs).toBe(Date.UTC(year + 1, 0) * 1_000 - first.now);
+  expect((await store.run(take('a', 3, rule), change)).done).toBe(false);
+  expect(asked).toBe(3); // once more for the first only
+});
+
 test.runIf(present)('a table that was dropped is made again', async () => {
   const pool = newPool();
   const store = newStore(pool);
@@ -314,6 +336,20 @@ test.runIf(present)('a store that is closed does no more, and leaves the pool op
   await expect(store.run(take('a'), change)).rejects.toThrow('the store is closed');
   expect(await rows(pool)).toBe(1);
 });
+
+if (present) {
+  const clock = { us: 1_795_000_000_000_000 };
+  const open = async (): Promise<OpenedStore> => {
+    const pool = poolOf('postgres');
+    const schema = checkedSchema('contract', { table: 'contract' });
+    const store = new PostgresStore({ client: pool, schema, migrate: true, cleanupEveryMs: 20, clock: systemClock, now: () => clock.us });
+    const advance = (ms: number): void => {
+      clock.us += ms * 1_000;
+    };
+    return { store, advance, close: () => store.close().then(() => pool.end()) };
+  };
+  for (const { name, run } of storeContract(open)) test(`the contract of stores: ${name}`, run);
+}
 
 test('bad options are refused with what is allowed', () => {
   const client = { query: async () => ({ rows: [] }) };

@@ -1,5 +1,6 @@
 /** Answers one command. */
 export const answering = (prefix: string) => `
+    refused := op <= 1 AND NOT done;
     u := cardinality(answer);
     answer[u + 1] := done::int;
     answer[u + 2] := granted;
@@ -12,12 +13,12 @@ export const answering = (prefix: string) => `
       wait := 0;
       IF kind = 1 THEN
         amount := greatest(0, floor((p_settings[q + 3] - rl[r]) / p_settings[q + 2]));
-        IF levels OR NOT done THEN
+        IF levels OR refused THEN
           rule := p_settings[q : q + 5];
           s := ARRAY[rl[r], now, 0, 0, 0];
           IF ro[r] >= 0 THEN s := ARRAY[rl[r], now, st[ro[r] + 1], st[ro[r] + 2], st[ro[r] + 3]]; END IF;
           room := rule[4] - cost * rule[3];
-          IF NOT done THEN wait := CASE WHEN room < 0 THEN -1 ELSE ${prefix}_bucket_within"(s, room, rule) END; END IF;
+          IF refused THEN wait := CASE WHEN room < 0 THEN -1 ELSE ${prefix}_bucket_within"(s, room, rule) END; END IF;
           IF levels THEN
             answer[u + 3] := CASE WHEN amount = rule[4] / rule[3] THEN 0 ELSE ${prefix}_bucket_within"(s, rule[4] - (amount + 1) * rule[3], rule) END;
             answer[u + 4] := ${prefix}_bucket_within"(s, 0, rule);
@@ -26,9 +27,9 @@ export const answering = (prefix: string) => `
       ELSIF kind = 2 THEN
         most := p_settings[q + 3];
         amount := greatest(0, most - rl[r]);
-        IF levels OR NOT done THEN
+        IF levels OR refused THEN
           rule := p_settings[q : q + 5];
-          IF NOT done THEN wait := CASE WHEN cost > most THEN -1 ELSE ${prefix}_window_within"(st, ro[r], ra[r], rl[r], now, cost, rule) END; END IF;
+          IF refused THEN wait := CASE WHEN cost > most THEN -1 ELSE ${prefix}_window_within"(st, ro[r], ra[r], rl[r], now, cost, rule) END; END IF;
           IF levels THEN
             answer[u + 3] := CASE WHEN amount = most THEN 0 ELSE ${prefix}_window_within"(st, ro[r], ra[r], rl[r], now, amount + 1, rule) END;
             answer[u + 4] := CASE WHEN amount = most THEN 0 ELSE ${prefix}_window_within"(st, ro[r], ra[r], rl[r], now, most, rule) END;
@@ -37,14 +38,14 @@ export const answering = (prefix: string) => `
       ELSIF kind = 3 THEN
         most := p_settings[q + 1];
         amount := greatest(0, most - rl[r]);
-        IF NOT done THEN wait := CASE WHEN cost > most THEN -1 WHEN rl[r] + cost <= most THEN 0 ELSE p_settings[q + CASE WHEN ra[r] = p_settings[q + 2] THEN 3 ELSE 4 END] - now END; END IF;
+        IF refused THEN wait := CASE WHEN cost > most THEN -1 WHEN rl[r] + cost <= most THEN 0 ELSE p_settings[q + CASE WHEN ra[r] = p_settings[q + 2] THEN 3 ELSE 4 END] - now END; END IF;
         IF levels THEN
           answer[u + 3] := CASE WHEN rl[r] = 0 THEN 0 WHEN ra[r] = p_settings[q + 2] THEN p_settings[q + 3] - now ELSE p_settings[q + 4] - now END;
           answer[u + 4] := answer[u + 3];
         END IF;
       ELSE
         amount := greatest(0, p_settings[q + 1] - rl[r]);
-        IF NOT done AND rl[r] >= p_settings[q + 1] THEN wait := p_settings[q + 3]; END IF;
+        IF refused AND rl[r] >= p_settings[q + 1] THEN wait := p_settings[q + 3]; END IF;
         IF levels THEN
           answer[u + 3] := CASE WHEN rl[r] = 0 THEN 0 ELSE p_settings[q + 3] END;
           answer[u + 4] := answer[u + 3];

@@ -33,7 +33,7 @@ BEGIN
     young := 0;
     IF old = 0 THEN spell := current; ELSE spell := spell + 1; END IF;
   END LOOP;
-  IF now < since THEN used := least(greatest(used, rule[4]), used + (since - now) * rule[2]);
+  IF now < since THEN used := CASE WHEN used = 0 THEN 0 ELSE least(greatest(used, rule[4]), used + (since - now) * rule[2]) END;
   ELSE used := greatest(young + old, used - (now - since) * rule[2]);
   END IF;
   RETURN ARRAY[used, now, spell, young, old];
@@ -83,8 +83,9 @@ DECLARE
 BEGIN
   IF rule[1] = 1 THEN
     IF cardinality(s) > 2 THEN counts := ARRAY[floor(now / rule[6]), CASE mode WHEN 2 THEN 0 ELSE ceil((s[4] + s[5]) / was[3] * rule[3]) END, 0]; END IF;
+    IF mode = 2 THEN RETURN ARRAY[0, 0] || counts; END IF;
+    IF was[3] = rule[3] AND was[4] = rule[4] THEN RETURN ARRAY[least(s[1], rule[5]), s[2]] || counts; END IF;
     IF mode = 0 THEN share := s[1] / was[3] * rule[3]; ELSE share := s[1] / was[4] * rule[4]; END IF;
-    IF mode = 2 THEN RETURN ARRAY[0, s[2]] || counts; END IF;
     RETURN ARRAY[least(ceil(share), CASE WHEN s[1] > was[4] THEN rule[5] ELSE rule[4] END), s[2]] || counts;
   ELSIF rule[1] = 2 THEN
     part := floor(now / rule[2]);

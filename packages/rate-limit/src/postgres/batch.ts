@@ -58,15 +58,22 @@ export class Batch {
   }
 
   #note(command: Command): void {
+    if (command.do === 'refund') this.#keys.set(refundKey(command.id), { key: storedKey(refundKey(command.id)), locked: true, number: 0 });
     const asks = command.do === 'take' && !command.charge;
     for (const { limit, key, rule } of command.demands) {
       const id = `${limit}|${key}`;
       const known = this.#keys.get(id) ?? { key: storedKey(id), locked: false, number: 0 };
-      if (!asks || rule.kind === 'concurrency') known.locked = true; // leases that have ended are forgotten whoever asks
+      if (!asks) known.locked = true;
       this.#keys.set(id, known);
       const text = textOf(rule);
       if (!this.#rules.has(text)) this.#rules.set(text, { rule, text, number: this.#rules.size + 1 });
     }
+  }
+
+  /** Of a refund, the number of the row that remembers it. */
+  #takenAt(command: Command): number {
+    if (command.do === 'refund') return this.#keys.get(refundKey(command.id))?.number ?? 0;
+    return command.do === 'settle' || command.do === 'lease' ? command.takenAt : 0;
   }
 
   #commandLists(): string[] {
@@ -78,7 +85,7 @@ export class Batch {
     ]);
     const changes = this.#sent.flatMap(({ command, change }) => [
       change.version,
-      takenAt(command),
+      this.#takenAt(command),
       command.do === 'lease' ? command.used : 0,
     ]);
     const asked = this.#sent.flatMap(({ command }) => command.demands as readonly (Demand & { readonly reserved?: number })[]);
@@ -92,8 +99,8 @@ export class Batch {
   }
 }
 
-function takenAt(command: Command): number {
-  return command.do === 'settle' || command.do === 'lease' ? command.takenAt : 0;
+function refundKey(id: string): string {
+  return `\0refund|${id}`; // no limit has such a name
 }
 
 function operation(command: Command): number {

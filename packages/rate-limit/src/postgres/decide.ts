@@ -44,6 +44,7 @@ BEGIN
   rn := array_fill(0, ARRAY[n]);
   rd := rn;
   ro := array_fill(-1, ARRAY[n]);
+  pl := rl; pa := ra; po := ro;
   answer := ARRAY[0, now];
   FOR i IN 0 .. cardinality(p_commands) / 4 - 1 LOOP
     op := p_commands[4 * i + 1];
@@ -56,7 +57,7 @@ BEGIN
     used := p_changes[3 * i + 3];
     done := true;
     granted := 0;
-${opening(prefix)}
+${resetting}${opening(prefix)}
 ${doing}
 ${answering(prefix)}
 ${keeping}
@@ -77,6 +78,7 @@ const variables = `  now float8;
   ri text[]; -- leases,
   rx float8[]; -- when it says nothing any more,
   ro int[]; -- the place of the further numbers in st,
+  pl float8[]; pa float8[]; po int[]; -- level, at and place as they were last left, before time went on,
   rn int[]; -- the number of the rule under which it was brought to the present,
   rd int[]; -- and whether it is to be written (1) or deleted (2)
   st float8[] := '{}';
@@ -87,27 +89,34 @@ const variables = `  now float8;
   r int; g int; q int; o int; k int; kind float8; cost float8; reserved float8; room float8; wait float8; most float8;
   part float8; parts float8; part_us float8; amount float8;
   rule float8[]; was float8[]; s float8[]; ids text[]; id text;
-  kept boolean; u int;`;
+  kept boolean; refused boolean; u int;`;
 
-/** Notes what the command changed, or forgets what was only tried. */
-const keeping = `
+/** Empties the rows that are reset. */
+const resetting = `
     IF op = 5 THEN
       FOR j IN first .. last LOOP
         r := p_demands[2 * j - 1];
         rd[r] := 2; rn[r] := 0; rl[r] := 0; ra[r] := 0; rv[r] := 0; rt[r] := NULL; rg[r] := 0; rm[r] := NULL; ri[r] := NULL; ro[r] := -1;
+        pl[r] := 0; pa[r] := 0; po[r] := -1;
       END LOOP;
       dirty := true;
-    ELSIF kept THEN
+    END IF;`;
+
+/** Notes what the command changed, or forgets what was only tried. */
+const keeping = `
+    IF kept THEN
       FOR j IN first .. last LOOP
         r := p_demands[2 * j - 1];
-        rd[r] := 1;
+        rd[r] := 1; pl[r] := rl[r]; pa[r] := ra[r]; po[r] := ro[r];
         IF version > rv[r] THEN rv[r] := version; END IF;
       END LOOP;
       dirty := true;
     ELSE
       FOR x IN REVERSE cardinality(ur) .. 1 LOOP
         r := ur[x];
-        rn[r] := 0; rl[r] := ul[x]; ra[r] := ua[x]; rv[r] := uv[x]; rg[r] := ug[x]; ro[r] := uo[x]; rt[r] := ut[x]; rm[r] := um[x]; ri[r] := ui[x];
+        rn[r] := 0; rv[r] := uv[x]; rg[r] := ug[x]; ro[r] := uo[x]; rt[r] := ut[x];
+        CONTINUE WHEN op = 3 AND ri[r] IS NOT NULL; -- leases that were renewed stay so
+        rl[r] := ul[x]; ra[r] := ua[x]; rm[r] := um[x]; ri[r] := ui[x];
       END LOOP;
     END IF;
     IF cardinality(ur) > 0 THEN
@@ -134,7 +143,7 @@ const writing = (table: string) => `
         WHEN 2 THEN (x.at + p_settings[6 * x.g - 3]) * p_settings[6 * x.g - 4]
         WHEN 3 THEN p_settings[6 * x.g - CASE WHEN x.at = p_settings[6 * x.g - 3] THEN 2 ELSE 1 END]
         ELSE now + greatest(p_settings[6 * x.g - 3], (SELECT max(ends) - now FROM unnest(x.more::float8[]) AS l(ends)))
-      END, t.idle_at)
+      END, CASE WHEN t.rule IS NULL THEN x.at ELSE t.idle_at END)
       FROM unnest(p_keys, rl, ra, rv, rg, rm, ri, rd) AS x(key, level, at, version, g, more, ids, written)
       WHERE x.written = 1 AND t.key = x.key;
   END IF;`;

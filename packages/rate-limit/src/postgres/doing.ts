@@ -1,3 +1,8 @@
+/** Forgets the leases that have ended. */
+const prune = `SELECT coalesce(array_agg(l.ends), '{}'), coalesce(array_agg(l.id), '{}'), coalesce(min(l.ends), 'Infinity') INTO s, ids, part
+              FROM unnest(s, ids) AS l(ends, id) WHERE l.ends > now;
+            rm[r] := s::text; ri[r] := ids::text; ra[r] := part;`;
+
 /** Does one command with its rows, which were brought to the present: sets `done`, `granted`, and whether anything is to be `kept`. */
 export const doing = `
     IF op <= 1 THEN
@@ -14,10 +19,17 @@ export const doing = `
       END LOOP;
       kept := done AND op = 1;
     ELSE
-      kept := op <> 5;
+      kept := op <> 5 AND op <> 3;
       done := op <> 6;
+      IF op = 4 THEN -- once: a row of its own remembers it
+        u := taken_at;
+        kept := rl[u] = 0;
+        IF kept THEN
+          rl[u] := 1; ra[u] := now; rd[u] := 1;
+        END IF;
+      END IF;
     END IF;
-    IF kept THEN
+    IF kept OR op = 3 THEN
       id := p_ids[i + 1];
       FOR j IN first .. last LOOP
         r := p_demands[2 * j - 1];
@@ -46,9 +58,10 @@ function bucket(): string {
             IF op = 2 OR reserved > 0 THEN
               part := NULL;
               IF o >= 0 THEN part := st[o + 1] - floor(taken_at / p_settings[q + 5]); END IF;
-              IF part = 0 OR part = 1 THEN
+              room := reserved * p_settings[q + 2];
+              IF (part = 0 OR part = 1) AND st[o + 2 + part::int] >= room THEN
                 k := o + 2 + part;
-                st[k] := greatest(0, st[k] - reserved * p_settings[q + 2]);
+                st[k] := st[k] - room;
               ELSE part := NULL;
               END IF;
               room := rl[r] + (amount - reserved) * p_settings[q + 2];
@@ -74,6 +87,7 @@ function bucket(): string {
                 ro[r] := o;
                 st := st || ARRAY[floor(now / p_settings[q + 5]), 0, 0];
               END IF;
+              IF st[o + 2] + st[o + 3] = 0 THEN st[o + 1] := floor(now / p_settings[q + 5]); END IF;
               st[o + 2] := st[o + 2] + cost * p_settings[q + 2];
             END IF;
           END IF;`;
@@ -132,6 +146,8 @@ function concurrency(): string {
   return `
           ids := coalesce(ri[r]::text[], '{}');
           s := coalesce(rm[r]::float8[], '{}');
+          IF ra[r] <= now AND op <> 3 AND ri[r] IS NOT NULL THEN ${prune}
+          END IF;
           k := array_position(ids, id);
           amount := now + p_settings[q + 2];
           IF op = 1 THEN
@@ -159,11 +175,12 @@ function concurrency(): string {
             END IF;
             rl[r] := cardinality(ids);
           ELSIF op = 3 THEN
-            done := k IS NOT NULL;
+            done := k IS NOT NULL AND s[k] > now;
             IF done THEN
               s[k] := amount;
-              rm[r] := s::text;
-              ra[r] := least(ra[r], amount);
+              ${prune}
+              rd[r] := 1;
+              dirty := true;
             END IF;
           END IF;`;
 }

@@ -5,13 +5,7 @@ export const opening = (prefix: string) => `
       g := p_demands[2 * j];
       CONTINUE WHEN rn[r] = g AND (mode <> 2 OR version <= rv[r]);
       IF ri[r] IS NOT NULL AND ra[r] <= now THEN -- some lease has ended
-        SELECT count(*), array_agg(l.ends), array_agg(l.id), min(l.ends) INTO amount, s, ids, part
-          FROM unnest(rm[r]::float8[], ri[r]::text[]) AS l(ends, id) WHERE l.ends > now;
-        IF amount <> rl[r] THEN
-          rd[r] := 1;
-          dirty := true;
-        END IF;
-        rl[r] := amount; ra[r] := coalesce(part, 'Infinity'); rm[r] := coalesce(s, '{}')::text; ri[r] := coalesce(ids, '{}')::text;
+        rl[r] := (SELECT count(*) FROM unnest(rm[r]::float8[]) AS l(ends) WHERE l.ends > now);
       END IF;
       rule := p_settings[6 * g - 5 : 6 * g];
       IF rg[r] = g AND (mode <> 2 OR version <= rv[r]) THEN
@@ -36,6 +30,7 @@ export const opening = (prefix: string) => `
       END IF;
       IF ro[r] < 0 AND rm[r] IS NOT NULL AND rule[1] <= 2 THEN
         ro[r] := cardinality(st);
+        po[r] := ro[r];
         st := st || rm[r]::float8[];
         k := CASE WHEN rule[1] = 1 THEN 3 WHEN was IS NULL THEN rule[3] ELSE was[3] END;
         IF cardinality(st) - ro[r] <> k OR array_position(st, NULL) IS NOT NULL THEN
@@ -48,14 +43,16 @@ export const opening = (prefix: string) => `
       LOOP -- under the rule that was, and again under the one that is
         o := ro[r];
         IF was IS NOT NULL THEN s := was; ELSE s := rule; END IF;
-        IF s[1] = 1 AND o < 0 THEN
-          IF now < ra[r] THEN rl[r] := least(greatest(rl[r], s[4]), rl[r] + (ra[r] - now) * s[2]);
+        IF s[1] = 1 AND was IS NOT NULL THEN NULL; -- what comes back meanwhile comes back as fast as it does now
+        ELSIF s[1] = 1 AND o < 0 THEN
+          IF now < ra[r] THEN rl[r] := CASE WHEN rl[r] = 0 THEN 0 ELSE least(greatest(rl[r], s[4]), rl[r] + (ra[r] - now) * s[2]) END;
           ELSE rl[r] := greatest(0, rl[r] - (now - ra[r]) * s[2]);
           END IF;
           ra[r] := now;
         ELSIF s[1] = 1 THEN
           s := ${prefix}_advanced"(ARRAY[rl[r], ra[r], st[o + 1], st[o + 2], st[o + 3]], now, s);
-          rl[r] := s[1]; ra[r] := s[2]; st[o + 1] := s[3]; st[o + 2] := s[4]; st[o + 3] := s[5];
+          rl[r] := s[1]; ra[r] := s[2]; ro[r] := cardinality(st);
+          st := st || s[3:];
         ELSIF s[1] = 2 THEN
           parts := s[3];
           part := floor(now / s[2]);
@@ -83,8 +80,14 @@ export const opening = (prefix: string) => `
           END IF;
         END IF;
         EXIT WHEN was IS NULL;
-        s := ARRAY[rl[r], ra[r]];
-        IF o >= 0 THEN s := s || st[o + 1 : o + CASE WHEN was[1] = 1 THEN 3 ELSE was[3]::int END]; END IF;
+        IF was[1] = 1 THEN
+          s := ARRAY[pl[r], pa[r]];
+          o := po[r];
+          IF o >= 0 THEN s := s || st[o + 1 : o + 3]; END IF;
+        ELSE
+          s := ARRAY[rl[r], ra[r]];
+          IF o >= 0 THEN s := s || st[o + 1 : o + was[3]::int]; END IF;
+        END IF;
         s := ${prefix}_carried"(s, was, rule, now, CASE WHEN version > rv[r] THEN mode ELSE 0 END);
         rl[r] := s[1]; ra[r] := s[2];
         IF o >= 0 THEN

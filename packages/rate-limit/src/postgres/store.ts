@@ -72,7 +72,9 @@ export class PostgresStore implements Store {
 
   async #halves(sent: readonly Sent[]): Promise<(Reply | Error)[]> {
     const half = sent.length >> 1;
-    return [...(await this.#send(sent.slice(0, half))), ...(await this.#send(sent.slice(half)))];
+    const first = await this.#send(sent.slice(0, half));
+    const rest = sent.slice(half);
+    return [...first, ...(await this.#send(rest).catch((error: Error) => rest.map(() => error)))]; // the first half was done
   }
 
   async #decide(batch: Batch): Promise<Reply[]> {
