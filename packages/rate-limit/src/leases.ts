@@ -15,6 +15,9 @@ export interface LeaseOptions {
 /** A key that is used less in the target time is not worth a lease. */
 const leastUse = 8;
 
+/** Reservations that expire sooner are not worth a lease. */
+const shortestUs = 100_000;
+
 /** After a failure a key is asked for exactly for so long. */
 const pauseMs = 1_000;
 
@@ -109,7 +112,7 @@ class LeasedStore implements Store {
   #holdingsOf({ demands }: Take, change: Change): Holding[] | undefined {
     const holdings: Holding[] = [];
     for (const demand of demands) {
-      if (!(demand.rule instanceof BucketRule) || demand.rule.reservations.spellUs === 0) return undefined;
+      if (!(demand.rule instanceof BucketRule) || demand.rule.reservations.spellUs < shortestUs) return undefined;
       const known = this.#holdings.get(nameOf(demand));
       if (known !== undefined && known.rule !== demand.rule && String(known.rule.settings) !== String(demand.rule.settings)) {
         void this.#ask(known, 0, this.#clock.now());

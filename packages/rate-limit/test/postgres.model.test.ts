@@ -11,7 +11,6 @@ import {
   memoryStore,
   per,
   type Reply,
-  type Store,
   slidingWindow,
   tokenBucket,
 } from '../src/index.ts';

@@ -23,7 +23,7 @@ const settings: readonly (readonly Rule[])[] = [
   [
     tokenBucket({ rate: per(5, 'second'), reservationMs: 2_000 }),
     tokenBucket({ rate: per(7, 'minute'), burst: 20, debt: 3, reservationMs: 2_000 }),
-    tokenBucket({ rate: per(999_999_937, 'hour'), burst: 30, debt: 0, reservationMs: 700 }),
+    tokenBucket({ rate: per(999_999_937, 'hour'), burst: 30, debt: 0, reservationMs: 0 }),
   ],
   [
     tokenBucket({ rate: per(60, 'minute'), burst: 10, reservationMs: 5_000 }),

@@ -42,17 +42,9 @@ END $tidegate$;`;
 /** In how many µs at most \`room\` units of a token bucket with reservations are used. */
 const bucketWithin = (prefix: string) => `
 CREATE OR REPLACE FUNCTION ${prefix}_bucket_within"(s float8[], room float8, rule float8[]) RETURNS float8 ${pure} AS $tidegate$
-DECLARE
-  waited float8 := 0;
-  ends float8;
 BEGIN
-  LOOP
-    IF s[1] <= room THEN RETURN waited; END IF;
-    IF s[4] + s[5] <= room THEN RETURN waited + ceil((s[1] - room) / rule[2]); END IF;
-    ends := (s[3] + 1) * rule[6];
-    waited := waited + (ends - s[2]);
-    s := ${prefix}_advanced"(s, ends, rule);
-  END LOOP;
+  IF s[1] <= room THEN RETURN 0; END IF;
+  RETURN ceil((s[1] - room) / rule[2]);
 END $tidegate$;`;
 
 /** In how many µs \`cost\` fits a sliding window, whose counts are those of \`counts\` after \`at\`. */

@@ -63,7 +63,6 @@ local bucket = {
   end,
   take = function(s, r, cost) s[1] = s[1] + cost * r.token end,
   hold = function(s, r, cost)
-    if r.spell == 0 then return end
     if s[8] + s[9] == 0 then s[7] = floor(now / r.spell) end
     s[8] = s[8] + cost * r.token
   end,

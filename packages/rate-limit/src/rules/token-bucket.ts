@@ -84,7 +84,7 @@ export class BucketRule implements Rule {
     this.perToken = perToken;
     this.capacity = burst * perToken;
     this.floor = (burst + debt) * perToken;
-    this.reservations = new Reservations(reservationMs * 1_000);
+    this.reservations = new Reservations(Math.max(1, reservationMs * 1_000));
   }
 
   get settings(): readonly number[] {
@@ -122,7 +122,6 @@ export class BucketRule implements Rule {
   }
 
   hold(held: Held, now: number, cost: number): void {
-    if (this.reservations.spellUs === 0) return;
     this.reservations.add(held, cost * this.perToken, now);
   }
 
@@ -158,7 +157,7 @@ export class BucketRule implements Rule {
       { amount, periodMs: periodMs * processes },
       Math.max(1, share(this.most)),
       share(this.#debt),
-      this.reservations.spellUs / 1_000,
+      Math.floor(this.reservations.spellUs / 1_000),
     );
   }
 
