@@ -9,20 +9,18 @@ interface Waiting {
 }
 
 interface Sent extends Waiting {
-  readonly demands: number;
-  readonly levels: boolean;
+  readonly command: Command;
+  readonly change: Change;
+  readonly tag: string | undefined;
 }
 
 /** Commands that go to the server in one call. */
-export class Batch implements Places {
+export class Batch {
   readonly #prefix: string;
-  readonly #states = new Map<string, number>(); // key of a state → its place among KEYS, from 1
   readonly #ruleOf = new Map<string, Rule>(); // limit → its rule
-  readonly #marks: string[] = [];
-  readonly #rules = new Map<Rule, number>(); // rule → its place, from 1
-  readonly #changes: Change[] = [];
-  readonly #list: (number | string)[] = [];
   readonly #sent: Sent[] = [];
+  #places: { places: KeysAndRules; list: (number | string)[]; alike: number[] } | undefined;
+  #alike = false;
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -43,15 +41,29 @@ export class Batch implements Places {
   }
 
   add(command: Command, change: Change, tag: string | undefined, waiting: Waiting): void {
-    encode(this.#list, command, change, tag, this);
-    const levels = command.do === 'take' && command.levels;
-    this.#sent.push({ resolve: waiting.resolve, reject: waiting.reject, demands: command.demands.length, levels });
+    this.#sent.push({ command, change, tag, resolve: waiting.resolve, reject: waiting.reject });
+    for (const { limit, rule } of command.demands) this.#ruleOf.set(limit, rule);
   }
 
   /** What is sent. `now` is what the server's clock is thought to be, `at` the time to decide by instead of the server's, or 0. */
   call(now: number, at: number): { keys: string[]; argument: string } {
-    const rules = [...this.#rules.keys()].map((rule, i) => ruleFields(rule, this.#changes[i] as Change, now));
-    return { keys: [...this.#states.keys(), ...this.#marks], argument: JSON.stringify([at, rules, this.#states.size, this.#list]) };
+    this.#places ??= this.#encode();
+    const { places, list, alike } = this.#places;
+    const rules = places.rules.map(({ rule, change }) => ruleFields(rule, change, now));
+    return { keys: places.keys, argument: JSON.stringify([at, rules, places.states.size, list, alike]) };
+  }
+
+  #encode(): { places: KeysAndRules; list: (number | string)[]; alike: number[] } {
+    const places = new KeysAndRules(this.#prefix);
+    const list: (number | string)[] = [];
+    this.#alike = areAlike(this.#sent);
+    const [first] = this.#sent;
+    if (!this.#alike || first === undefined) {
+      for (const { command, change, tag } of this.#sent) encode(list, command, change, tag, places);
+      return { places, list, alike: [] };
+    }
+    for (const { command, tag } of this.#sent) for (const demand of command.demands) list.push(places.state(demand, tag), demand.cost);
+    return { places, list, alike: first.command.demands.map(({ rule }) => places.rule(rule, first.change)) };
   }
 
   /** Hands out the server's answer; false where it asks for the periods of the calendar at the time it tells. */
@@ -59,15 +71,10 @@ export class Batch implements Places {
     if (numbers.length === 1 && this.#sent.length > 0) return false;
     const now = Number(numbers[0]);
     let at = 1;
-    for (const { resolve, reject, demands, levels } of this.#sent) {
-      const done = Number(numbers[at]);
-      const granted = Number(numbers[at + 1]);
-      at += 2;
-      const limits: LimitReply[] = [];
-      for (let i = 0; i < demands; i += 1) {
-        limits.push(limitReply(numbers, at, levels));
-        at += levels ? 4 : 2;
-      }
+    for (const { command, resolve, reject } of this.#sent) {
+      const count = command.demands.length;
+      const { done, granted, limits, length } = this.#alike ? alikeReply(numbers, at, count) : reply(numbers, at, count, levelsOf(command));
+      at += length;
       if (done < 0) reject(new Error('a state in the store is of another kind, or of something else'));
       else resolve({ done: done === 1, granted, now, limits });
     }
@@ -77,24 +84,37 @@ export class Batch implements Places {
   fail(error: unknown): void {
     for (const { reject } of this.#sent) reject(error);
   }
+}
 
-  /** The place of a state among KEYS. */
-  state(demand: Demand, tag: string | undefined): number {
-    const name = this.#name(demand, tag);
-    const known = this.#states.get(name);
-    if (known !== undefined) return known;
-    this.#ruleOf.set(demand.limit, demand.rule);
-    this.#states.set(name, this.#states.size + 1);
-    return this.#states.size;
+/** Which keys and rules a call names, by their places in it. */
+class KeysAndRules implements Places {
+  readonly states = new Map<string, number>(); // key of a state → its place among KEYS, from 1
+  readonly rules: { readonly rule: Rule; readonly change: Change }[] = [];
+  readonly #prefix: string;
+  readonly #marks: string[] = [];
+  readonly #ruleAt = new Map<Rule, number>();
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
   }
 
-  /** The place of a rule in the list of rules. */
-  rule(rule: Rule, change: Change): number {
-    const known = this.#rules.get(rule);
+  get keys(): string[] {
+    return [...this.states.keys(), ...this.#marks];
+  }
+
+  state(demand: Demand, tag: string | undefined): number {
+    const name = this.#name(demand, tag);
+    const known = this.states.get(name);
     if (known !== undefined) return known;
-    this.#changes.push(change);
-    this.#rules.set(rule, this.#changes.length);
-    return this.#changes.length;
+    this.states.set(name, this.states.size + 1);
+    return this.states.size;
+  }
+
+  rule(rule: Rule, change: Change): number {
+    const known = this.#ruleAt.get(rule);
+    if (known !== undefined) return known;
+    this.#ruleAt.set(rule, this.rules.push({ rule, change }));
+    return this.rules.length;
   }
 
   /** Marks come after all states, so they are numbered from the end of those. */
@@ -105,6 +125,47 @@ export class Batch implements Places {
   #name({ limit, key }: Demand, tag: string | undefined): string {
     return tag === undefined ? `${this.#prefix}{=${key}}${limit}` : `${this.#prefix}{=${tag}}${limit}|${key}`;
   }
+}
+
+/** Whether all are plain takes by the same limits, which can be said, done and answered in few numbers. */
+function areAlike(sent: readonly Sent[]): boolean {
+  const [first] = sent;
+  return sent.every(({ command, change }) => {
+    if (command.do !== 'take' || !command.charge || command.levels || command.reservation !== undefined) return false;
+    if (change !== first?.change || command.demands.length !== first.command.demands.length) return false;
+    return command.demands.every(({ rule }, i) => rule === first.command.demands[i]?.rule);
+  });
+}
+
+interface Answered {
+  readonly done: number;
+  readonly granted: number;
+  readonly limits: LimitReply[];
+  /** How many numbers it was. */
+  readonly length: number;
+}
+
+function alikeReply(numbers: readonly unknown[], at: number, count: number): Answered {
+  const limits: LimitReply[] = [];
+  let done = 1;
+  for (let i = 0; i < count; i += 1) {
+    const limit = limitReply(numbers, at + i * 2, false);
+    if (limit.waitUs > 0) done = Math.min(done, 0);
+    if (numbers[at + i * 2 + 1] === -2) done = -1;
+    limits.push(limit);
+  }
+  return { done, granted: 0, limits, length: count * 2 };
+}
+
+function reply(numbers: readonly unknown[], at: number, count: number, levels: boolean): Answered {
+  const width = levels ? 4 : 2;
+  const limits: LimitReply[] = [];
+  for (let i = 0; i < count; i += 1) limits.push(limitReply(numbers, at + 2 + i * width, levels));
+  return { done: Number(numbers[at]), granted: Number(numbers[at + 1]), limits, length: 2 + count * width };
+}
+
+function levelsOf(command: Command): boolean {
+  return command.do === 'take' && command.levels;
 }
 
 function limitReply(numbers: readonly unknown[], at: number, levels: boolean): LimitReply {

@@ -31,8 +31,19 @@ ${rules}
 local kinds = { b = bucket, w = window, q = quota, c = running }
 local dirty, gone, marks = {}, {}, {}
 
+-- what nearly every state is: a bucket under the rule that it was left under, with nothing reserved
+local function plain_bucket(k, r)
+  local v = values[k]
+  if not v or #v ~= 40 then return nil end
+  local used, at, token, capacity, version = unpack_('<ddddd', v)
+  if token ~= r.token or capacity ~= r.capacity or version < r.version or at > now then return nil end
+  local s = { max(0, min(used, r.floor) - (now - at) * r.per_us), now, token, capacity, version, r.spell, 0, 0, 0 }
+  S[k] = s
+  return s
+end
+
 local function state(k, r)
-  local s = S[k]
+  local s = S[k] or r.token and plain_bucket(k, r)
   if s then return s end
   local kind = kinds[r.kind]
   s = kind.open(values[k], r, KEYS[k])
@@ -165,6 +176,43 @@ local function forget(i, count)
   end
 end
 
+-- plain takes by the same limits: of each demand its key and cost; what is left and the wait are answered (-2: a state is none of ours)
+local function takes(limits)
+  local count = #limits
+  local R, K, F, W = {}, {}, {}, {}
+  for d = 1, count do
+    R[d] = rules[limits[d]]
+    K[d] = kinds[R[d].kind]
+  end
+  for i = 1, #list, count * 2 do
+    local fits = true
+    for d = 1, count do
+      local k, r = list[i + d * 2 - 2], R[d]
+      local s = S[k] or state(k, r)
+      F[d] = s
+      if not s then W[d] = -2
+      elseif r.token then
+        local over = s[1] + list[i + d * 2 - 1] * r.token - r.capacity
+        W[d] = over <= 0 and 0 or K[d].wait(s, r, list[i + d * 2 - 1])
+      else W[d] = K[d].wait(s, r, list[i + d * 2 - 1]) end
+      fits = fits and W[d] == 0
+    end
+    for d = 1, count do
+      local s, r = F[d], R[d]
+      if fits then
+        K[d].take(s, r, list[i + d * 2 - 1])
+        dirty[list[i + d * 2 - 2]] = r
+      end
+      out[n + 1], out[n + 2] = s and K[d].left(s, r) or 0, W[d]
+      n = n + 2
+    end
+  end
+end
+
+if #ask[5] > 0 then
+  takes(ask[5])
+  list = {}
+end
 local i = 1
 while i <= #list do
   local op, how, count = list[i], list[i + 1], list[i + 4]
