@@ -87,6 +87,7 @@ export class BoundedStore {
       return;
     }
     ask.answered = true;
+    while (this.#asks[0]?.answered) this.#asks.shift(); // or they would pile up until the timer fires
     if (this.#failures > 0) this.#recover();
     ask.resolve(reply);
   }

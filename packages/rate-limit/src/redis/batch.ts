@@ -13,6 +13,9 @@ interface Sent extends Waiting {
   readonly levels: boolean;
 }
 
+/** Lua unpacks fewer than 8 000 at once. */
+const mostKeys = 4_000;
+
 /** Commands that go to the server in one call. */
 export class Batch implements Places {
   readonly #prefix: string;
@@ -33,11 +36,14 @@ export class Batch implements Places {
     return this.#sent.length;
   }
 
-  /** Whether no limit of a command is in it under another rule, as in the midst of a change. */
-  takes(demands: readonly Demand[]): boolean {
+  /** Whether it has room, and no limit of a command is in it under another rule or change, as in the midst of one. */
+  takes(demands: readonly Demand[], { version, carry }: Change): boolean {
+    if (this.#states.size + this.#marks.length + demands.length >= mostKeys) return false;
     for (const { limit, rule } of demands) {
       const known = this.#ruleOf.get(limit);
       if (known !== undefined && known !== rule && String(known.settings) !== String(rule.settings)) return false;
+      const change = this.#changes[(this.#rules.get(rule) ?? 0) - 1]; // two limiters may share a rule, and not its changes
+      if (change !== undefined && (change.version !== version || change.carry !== carry)) return false;
     }
     return true;
   }
@@ -102,8 +108,10 @@ export class Batch implements Places {
     return -this.#marks.push(`${this.#name(demand, tag)}#${id}`);
   }
 
-  #name({ limit, key }: Demand, tag: string | undefined): string {
-    return tag === undefined ? `${this.#prefix}{=${key}}${limit}` : `${this.#prefix}{=${tag}}${limit}|${key}`;
+  /** With the kind of its rule, because a limit of another kind begins anew. */
+  #name({ limit, key, rule }: Demand, tag: string | undefined): string {
+    const name = `${limit}|${rule.kind}`;
+    return tag === undefined ? `${this.#prefix}{=${key}}${name}` : `${this.#prefix}{=${tag}}${name}|${key}`;
   }
 }
 
