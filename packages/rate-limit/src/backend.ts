@@ -112,13 +112,14 @@ class LocalBackend implements Backend {
       return;
     }
     const { backend, going } = this.#next;
-    const [nextKeys, nextReserved, nextActual]: [(string | undefined)[], number[], number[]] = [[], [], []];
     for (const { from, to } of going) {
+      // one by one: limits that went by several keys may go by one now, but what was taken was taken from the keys that were
+      const [nextKeys, nextReserved, nextActual]: [(string | undefined)[], number[], number[]] = [[], [], []];
       nextKeys[backend.#parts.groupOf[to] as number] = keys[this.#parts.groupOf[from] as number];
       nextReserved[to] = reserved[from] as number;
       nextActual[to] = actual[from] as number;
+      backend.#settle(nextKeys, nextReserved, nextActual, takenAt, reservation);
     }
-    backend.#settle(nextKeys, nextReserved, nextActual, takenAt, reservation);
   }
 
   async refund(keys: readonly string[], costs: readonly number[]): Promise<void> {

@@ -72,6 +72,7 @@ export class BoundedStore {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
     for (const ask of this.#asks.splice(0)) this.#expire(ask);
+    this.#first = 0;
   }
 
   #run(command: Command, change: Change): Promise<Reply> {

@@ -119,7 +119,9 @@ export class Counts {
       this.#bases[this.#groupOf[i] as number] = this.#memory(i).place(key);
       this.#look(i, keys as readonly string[]);
       const settlement = { reserved: taken, actual: used, takenAt: this.#rule(i).byCalendar ? at.calendar : at.passing };
-      this.#rule(i).settle(this.#numbers(i), this.#at(i), this.#now(i), settlement, this.#heldOf(i, keys as readonly string[]));
+      // what was not used may be given back already where others share the place: it came back while they knew nothing of this key
+      if (used > taken || !this.#isShared(i))
+        this.#rule(i).settle(this.#numbers(i), this.#at(i), this.#now(i), settlement, this.#heldOf(i, keys as readonly string[]));
       this.#endReservation(i, keys as readonly string[], reservation);
     }
   }

@@ -52,6 +52,7 @@ export class Demands<Subject> {
   }
 
   #byUnit(owner: string, cost: Readonly<Record<string, number>>, least: 0 | 1): Record<string, number> {
+    if (Symbol.iterator in cost) throw new RangeError(`${owner}: cost must be a number or an object of amounts by unit, not a list`);
     for (const unit of Object.keys(cost)) {
       if (!this.#units.includes(unit))
         throw new RangeError(`${owner}: cost.${unit} is of no limit; the limits count ${this.#units.join(', ')}`);
@@ -67,13 +68,14 @@ export class Demands<Subject> {
   }
 }
 
-/** A key as stores keep it: as it is where it is short plain text, else its hash. */
+/** A key as stores keep it: as it is where it is short plain text and no such hash itself, else its hash. */
 export function storedKey(key: string): string {
-  if (key.length <= 200 && /^[\x20-\x7e]*$/.test(key)) return key;
+  if (key.length <= 200 && /^(?!sha256-)[\x20-\x7e]*$/.test(key)) return key;
   return `sha256-${createHash('sha256').update(Buffer.from(key, 'utf16le')).digest('base64url')}`;
 }
 
-function checkedKey(key: string): string {
+/** Refuses what is no string: an object would be another key at each call. */
+export function checkedKey(key: string): string {
   if (typeof key !== 'string') throw new TypeError(`key must return a string, not ${key === null ? 'null' : typeof key}`);
   return key;
 }

@@ -81,7 +81,8 @@ class MemoryStore implements Store {
 
   /** A copy of what is kept, brought to the present and to the rule of the demand. */
   #entryAt({ rule, ...demand }: Demand, { version, carry }: Change, now: number): Entry {
-    const kept = this.#entries.get(keyOf(demand));
+    const known = this.#entries.get(keyOf(demand));
+    const kept = known?.rule.kind === rule.kind ? known : undefined; // a limit of another kind begins anew
     const entry: Entry = kept === undefined ? fresh(rule, version) : copyOf(kept);
     if (entry.leases !== undefined) entry.state[0] = entry.leases.count(now);
     const renewed = version > entry.version && carry === 'reset';

@@ -1,3 +1,5 @@
+import { checkedKey } from './demand.ts';
+
 /** How many shared places take the keys that find no place of their own. */
 const overflowPlaces = 64;
 
@@ -65,6 +67,7 @@ export class Memory {
   }
 
   #placeForNew(key: string): number {
+    checkedKey(key); // here and not at each call, which has to be fast: no other key is ever known
     this.#forgetPassed(this.#places.size >= this.#maxKeys ? 16 : 2);
     const shared = this.#overflow(key);
     if (this.#places.size >= this.#maxKeys) return shared;

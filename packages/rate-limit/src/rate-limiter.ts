@@ -102,7 +102,7 @@ export class RateLimiter<Subject = void> {
     onlyKnown('RateLimiter', options, [
       ...['name', 'key', 'limits', 'store', 'decisionTimeoutMs', 'instances', 'maxKeys', 'maxWaiting', 'clock'],
     ]);
-    this.name = options.name ?? 'limiter';
+    this.name = checkedName(options.name ?? 'limiter');
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#listeners = new Listeners(this.name);
@@ -160,14 +160,16 @@ export class RateLimiter<Subject = void> {
    */
   async acquire(subject: Subject, options: AcquireOptions = {}): Promise<void> {
     this.#refuseRunning('acquire');
-    const { keys, costs, maxWaitMs } = this.#wanted('acquire', subject, options, Number.POSITIVE_INFINITY);
+    const { wanted, maxWaitMs } = this.#wanted('acquire', subject, options, Number.POSITIVE_INFINITY);
     await this.#waiting.turn({
-      keys,
+      keys: wanted().keys,
       attempt: (charge) => {
+        this.#refuseRunning('acquire');
+        const { keys, costs } = wanted();
         const decision = this.#backend.decide(keys, costs, { charge, levels: false });
         return decision instanceof Promise ? decision.then((answer) => this.#told(answer)) : this.#told(decision);
       },
-      giveBack: () => void this.#backend.refund(keys, costs).catch(() => {}),
+      giveBack: () => void this.#backend.refund(wanted().keys, wanted().costs).catch(() => {}),
       maxWaitMs,
       signal: options.signal,
     });
@@ -180,10 +182,10 @@ export class RateLimiter<Subject = void> {
    * @throws as `acquire` does
    */
   async reserve(subject: Subject, options: AcquireOptions = {}): Promise<Reservation> {
-    const { keys, costs, maxWaitMs } = this.#wanted('reserve', subject, options, 0);
+    const { wanted, maxWaitMs } = this.#wanted('reserve', subject, options, 0);
     return this.#waiting.turn({
-      keys,
-      attempt: (charge) => this.#attempt(keys, costs, charge),
+      keys: wanted().keys,
+      attempt: (charge) => this.#attempt(wanted().keys, wanted().costs, charge),
       giveBack: (taken: Reservation) => void taken.release(),
       maxWaitMs,
       signal: options.signal,
@@ -225,7 +227,9 @@ export class RateLimiter<Subject = void> {
    *
    * With a store, each process changes its own limiter: `carry` happens to a key once for each `version`, when it is next used.
    */
-  reconfigure(limits: readonly Limit<Subject>[], { carry = 'used', version = this.#version + 1 }: ReconfigureOptions = {}): void {
+  reconfigure(limits: readonly Limit<Subject>[], options: ReconfigureOptions = {}): void {
+    onlyKnown('reconfigure', options, ['carry', 'version']);
+    const { carry = 'used', version = this.#version + 1 } = options;
     if (!['used', 'proportional', 'reset'].includes(carry)) {
       throw new RangeError(`reconfigure: carry must be used, proportional or reset, not '${String(carry)}'`);
     }
@@ -302,7 +306,13 @@ export class RateLimiter<Subject = void> {
     onlyKnown(owner, options, ['cost', 'maxWaitMs', 'signal']);
     const maxWaitMs = numberWithin('maxWaitMs', options.maxWaitMs ?? patience, 0, Number.POSITIVE_INFINITY);
     options.signal?.throwIfAborted();
-    return { keys: this.#demands.keys(subject), costs: this.#demands.costs(owner, options.cost), maxWaitMs };
+    const asked = (demands: Demands<Subject>) => ({ demands, keys: demands.keys(subject), costs: demands.costs(owner, options.cost) });
+    let latest = asked(this.#demands);
+    const wanted = () => {
+      if (latest.demands !== this.#demands) latest = asked(this.#demands); // the limits were changed while it waits
+      return latest;
+    };
+    return { wanted, maxWaitMs };
   }
 
   #refuseRunning(owner: string): void {
@@ -314,6 +324,12 @@ export class RateLimiter<Subject = void> {
 /** A refusal by a limit that some wait would lift. */
 function chargeable(decision: Decision): boolean {
   return !decision.allowed && !decision.permanent && decision.degraded === undefined;
+}
+
+/** Lone surrogates have no UTF-8, which stores write names in. */
+function checkedName(name: string): string {
+  if (typeof name === 'string' && Buffer.from(name).toString() === name) return name;
+  throw new RangeError(`RateLimiter: name must be well-formed text, not ${JSON.stringify(name)}`);
 }
 
 function running(limits: readonly { readonly name: string; readonly rule: unknown }[]): string | undefined {

@@ -35,6 +35,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const prefix = options.prefix ?? 'tidegate:';
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
     throw new RangeError(`redisStore: prefix must be text without braces, not ${JSON.stringify(prefix)}`);
+  if (!['undefined', 'function'].includes(typeof options.hashTag)) throw new RangeError('redisStore: hashTag must be a function');
   const batches = new Batches(connection(client), prefix, options.hashTag, options.time ?? serverTime);
   return {
     run: (command, change) => batches.run(command, change),

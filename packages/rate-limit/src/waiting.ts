@@ -36,6 +36,8 @@ interface Line {
   readonly name: string;
   readonly keys: readonly string[];
   readonly waiters: Waiter[];
+  /** No caller gives up before. */
+  earliest: number;
   timer: unknown;
   firesAt: number;
   serving: boolean;
@@ -49,6 +51,7 @@ export class Waiting {
   readonly #most: number;
   readonly #lines = new Map<string, Line>();
   #count = 0;
+  #own = 0;
   #closed = false;
 
   constructor(clock: Clock, most: number) {
@@ -59,18 +62,24 @@ export class Waiting {
   /** Resolves with what was taken in this caller's turn. */
   async turn<T extends Taken>(caller: Caller<T>): Promise<T> {
     if (this.#closed) throw closedError();
-    if (this.#lines.has(caller.keys.join('\n'))) {
+    const name = this.#lineOf(caller);
+    if (this.#lines.has(name)) {
       const answer = caller.attempt(false);
       const decision = answer instanceof Promise ? await answer : answer;
       if (!decision.allowed && tooLong(decision, caller.maxWaitMs)) throw asError(decision);
       caller.signal?.throwIfAborted();
       if (this.#closed) throw closedError();
     }
-    return new Promise<T>((resolve, reject) => this.#join(caller as unknown as Caller<Taken>, resolve as (taken: Taken) => void, reject));
+    return new Promise<T>((resolve, reject) =>
+      this.#join(name, caller as unknown as Caller<Taken>, resolve as (taken: Taken) => void, reject),
+    );
   }
 
   /** Looks again whether the first fits of each line that waits for one of these keys. */
   wake(keys: readonly string[]): void {
+    const line = keys.length === 1 ? this.#lines.get(nameOf(keys)) : undefined;
+    if (line !== undefined) void this.#serve(line);
+    if (this.#lines.size === 0 || keys.length === 1) return;
     for (const line of [...this.#lines.values()]) {
       if (line.keys.some((key, i) => key === keys[i])) void this.#serve(line);
     }
@@ -91,12 +100,20 @@ export class Waiting {
     this.#lines.clear();
   }
 
-  #join(caller: Caller<Taken>, resolve: (taken: Taken) => void, reject: (error: unknown) => void): void {
-    const name = caller.keys.join('\n');
+  /** The line to join. Who does not wait gets one of its own unless others wait already: those whose answer is under way take nobody's turn. */
+  #lineOf({ keys, maxWaitMs }: Pick<Caller<Taken>, 'keys' | 'maxWaitMs'>): string {
+    const name = nameOf(keys);
+    if (maxWaitMs > 0 || this.#lines.get(name)?.waiters[0]?.counted === true) return name;
+    this.#own += 1;
+    return `own ${this.#own}`;
+  }
+
+  #join(name: string, caller: Caller<Taken>, resolve: (taken: Taken) => void, reject: (error: unknown) => void): void {
     const line = this.#lines.get(name) ?? newLine(name, caller.keys);
     const onAbort = () => {
+      const first = line.waiters[0] === waiter;
       this.#giveUp(line, waiter, caller.signal?.reason);
-      void this.#serve(line);
+      if (first) void this.#serve(line);
     };
     const left = () => caller.signal?.removeEventListener('abort', onAbort);
     const waiter: Waiter = {
@@ -116,6 +133,7 @@ export class Waiting {
     caller.signal?.addEventListener('abort', onAbort, { once: true });
     this.#lines.set(name, line);
     line.waiters.push(waiter);
+    line.earliest = Math.min(line.earliest, waiter.until);
     if (line.waiters.length === 1) void this.#serve(line);
     else if (this.#mayWait(line, waiter) && waiter.until < line.firesAt) this.#setTimer(line, waiter.until - this.#clock.now());
   }
@@ -167,8 +185,8 @@ export class Waiting {
       line.again = true;
       return;
     }
-    const deadline = line.waiters.reduce((earliest, { until }) => Math.min(earliest, until), Number.POSITIVE_INFINITY);
-    this.#setTimer(line, Math.min(decision.retryAfterMs, deadline - this.#clock.now()));
+    line.earliest = earliestOf(line.waiters);
+    this.#setTimer(line, Math.min(decision.retryAfterMs, line.earliest - this.#clock.now()));
   }
 
   /** Counts it among those that wait; gives it up where too many do. */
@@ -193,10 +211,15 @@ export class Waiting {
 
   /** The first in line, after those behind it are given up whose time is over; its own turn it gets in any case. */
   #first(line: Line): Waiter | undefined {
+    for (let first = line.waiters[0]; first?.caller.signal?.aborted; first = line.waiters[0]) {
+      this.#giveUp(line, first, first.caller.signal.reason); // one signal may end many
+    }
     const now = this.#clock.now();
+    if (line.earliest > now) return line.waiters[0];
     for (const waiter of line.waiters.slice(1)) {
       if (waiter.until <= now) this.#giveUp(line, waiter, lateError(line.refusal));
     }
+    line.earliest = earliestOf(line.waiters);
     return line.waiters[0];
   }
 
@@ -207,15 +230,35 @@ export class Waiting {
 
   #remove(line: Line, waiter: Waiter): void {
     const at = line.waiters.indexOf(waiter);
-    if (at >= 0) line.waiters.splice(at, 1);
+    if (at === 0) line.waiters.shift();
+    else if (at > 0) line.waiters.splice(at, 1);
     if (waiter.counted) this.#count -= 1;
     waiter.counted = false;
     waiter.gone = true;
   }
 }
 
+/** Keys may hold any character, so their lengths tell where each ends. */
+function nameOf(keys: readonly string[]): string {
+  return keys.map((key) => `${key.length}:${key}`).join('');
+}
+
+function earliestOf(waiters: readonly Waiter[]): number {
+  return waiters.reduce((earliest, { until }) => Math.min(earliest, until), Number.POSITIVE_INFINITY);
+}
+
 function newLine(name: string, keys: readonly string[]): Line {
-  return { name, keys, waiters: [], timer: undefined, firesAt: 0, serving: false, again: false, refusal: undefined };
+  return {
+    name,
+    keys,
+    waiters: [],
+    earliest: Number.POSITIVE_INFINITY,
+    timer: undefined,
+    firesAt: 0,
+    serving: false,
+    again: false,
+    refusal: undefined,
+  };
 }
 
 function tooLong(decision: Refused, maxWaitMs: number): boolean {

@@ -14,11 +14,16 @@ interface Sent extends Waiting {
   readonly tag: string | undefined;
 }
 
+/** Lua unpacks fewer than 8 000 at once. */
+const mostKeys = 4_000;
+
 /** Commands that go to the server in one call. */
 export class Batch {
   readonly #prefix: string;
   readonly #ruleOf = new Map<string, Rule>(); // limit → its rule
+  readonly #changeOf = new Map<Rule, Change>();
   readonly #sent: Sent[] = [];
+  #keysAtMost = 0;
   #places: { places: KeysAndRules; list: (number | string)[]; alike: number[] } | undefined;
   #alike = false;
 
@@ -31,18 +36,25 @@ export class Batch {
     return this.#sent.length;
   }
 
-  /** Whether no limit of a command is in it under another rule, as in the midst of a change. */
-  takes(demands: readonly Demand[]): boolean {
+  /** Whether it has room, and no limit of a command is in it under another rule or change, as in the midst of one. */
+  takes(demands: readonly Demand[], { version, carry }: Change): boolean {
+    if (this.#keysAtMost + demands.length >= mostKeys) return false;
     for (const { limit, rule } of demands) {
       const known = this.#ruleOf.get(limit);
       if (known !== undefined && known !== rule && String(known.settings) !== String(rule.settings)) return false;
+      const change = this.#changeOf.get(rule); // two limiters may share a rule, and not its changes
+      if (change !== undefined && (change.version !== version || change.carry !== carry)) return false;
     }
     return true;
   }
 
   add(command: Command, change: Change, tag: string | undefined, waiting: Waiting): void {
     this.#sent.push({ command, change, tag, resolve: waiting.resolve, reject: waiting.reject });
-    for (const { limit, rule } of command.demands) this.#ruleOf.set(limit, rule);
+    this.#keysAtMost += command.demands.length + 1; // a mark may come with it
+    for (const { limit, rule } of command.demands) {
+      this.#ruleOf.set(limit, rule);
+      this.#changeOf.set(rule, change);
+    }
   }
 
   /** What is sent. `now` is what the server's clock is thought to be, `at` the time to decide by instead of the server's, or 0. */
@@ -122,8 +134,10 @@ class KeysAndRules implements Places {
     return -this.#marks.push(`${this.#name(demand, tag)}#${id}`);
   }
 
-  #name({ limit, key }: Demand, tag: string | undefined): string {
-    return tag === undefined ? `${this.#prefix}{=${key}}${limit}` : `${this.#prefix}{=${tag}}${limit}|${key}`;
+  /** With the kind of its rule, because a limit of another kind begins anew. */
+  #name({ limit, key, rule }: Demand, tag: string | undefined): string {
+    const name = `${limit}|${rule.kind}`;
+    return tag === undefined ? `${this.#prefix}{=${key}}${name}` : `${this.#prefix}{=${tag}}${name}|${key}`;
   }
 }
 

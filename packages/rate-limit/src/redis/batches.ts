@@ -27,7 +27,7 @@ export class Batches {
   run(command: Command, change: Change): Promise<Reply> {
     const tag = this.#tag(command.demands);
     return new Promise((resolve, reject) => {
-      this.#batchFor(tag, command.demands).add(command, change, tag, { resolve, reject });
+      this.#batchFor(tag, command.demands, change).add(command, change, tag, { resolve, reject });
       if (this.#flushing) return;
       this.#flushing = true;
       setImmediate(() => this.#flush());
@@ -45,11 +45,11 @@ export class Batches {
     );
   }
 
-  /** The open batch; a new one where it is full, or has a key under another rule, which is in the midst of a change. */
-  #batchFor(tag: string | undefined, demands: readonly Demand[]): Batch {
+  /** The open batch; a new one where it is full, or has a limit under another rule or change. */
+  #batchFor(tag: string | undefined, demands: readonly Demand[], change: Change): Batch {
     const slot = this.#connection.cluster ? (tag ?? (demands[0]?.key as string)) : '';
     const open = this.#open.get(slot);
-    if (open !== undefined && open.size < mostCommands && open.takes(demands)) return open;
+    if (open !== undefined && open.size < mostCommands && open.takes(demands, change)) return open;
     if (open !== undefined) this.#send(open);
     const batch = new Batch(this.#prefix);
     this.#open.set(slot, batch);
