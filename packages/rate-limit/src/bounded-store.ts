@@ -61,7 +61,10 @@ export class BoundedStore {
       const ask = new Ask(now + this.#timeoutMs, resolve);
       this.#watch(ask);
       this.#run(command, change).then(
-        (reply) => this.#answer(ask, reply, late),
+        (reply) => {
+          if (isReply(reply, command)) this.#answer(ask, reply, late);
+          else this.#refuse(ask, new TypeError(`the store answered ${JSON.stringify(reply)} to ${command.do}`));
+        },
         (error) => this.#refuse(ask, error),
       );
     });
@@ -77,7 +80,7 @@ export class BoundedStore {
 
   #run(command: Command, change: Change): Promise<Reply> {
     try {
-      return this.#store.run(command, change);
+      return Promise.resolve(this.#store.run(command, change));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -144,4 +147,11 @@ export class BoundedStore {
     this.#failures = 0;
     this.#health.recovered();
   }
+}
+
+/** A store of others may answer anything; what has no meaning is no answer. */
+function isReply(reply: Reply | undefined, { demands }: Command): boolean {
+  if (typeof reply?.done !== 'boolean' || !(reply.now >= 0) || reply.limits?.length !== demands.length) return false;
+  for (const { waitUs, left } of reply.limits) if (!(waitUs >= 0 && left >= 0)) return false;
+  return true;
 }

@@ -183,3 +183,17 @@ test.each([
   make('open');
   expect(() => new RateLimiter({ store, [option]: value })).toThrow(`${option} must be a whole number`);
 });
+
+test.each<[string, unknown]>([
+  ['nothing', undefined],
+  ['null', null],
+  ['an empty object', {}],
+  ['a reply about too few limits', { done: true, granted: 0, now: 1, limits: [] }],
+  ['numbers that are none', { done: true, granted: 0, now: 1, limits: [{ waitUs: Number.NaN, left: Number.NaN, moreInUs: 0, fullInUs: 0 }] }],
+])('a store that answers %s has not answered', async (_what, reply) => {
+  const told: unknown[] = [];
+  limiter = new RateLimiter<string>({ clock, store: { run: () => reply as never, close: async () => {} } });
+  limiter.on('store-failed', ({ error }) => told.push(error));
+  expect(await limiter.consume('a')).toMatchObject({ allowed: false, code: 'ERR_STORE_UNAVAILABLE' });
+  expect(told).toEqual([expect.objectContaining({ message: expect.stringContaining('the store answered') })]);
+});
