@@ -69,11 +69,9 @@ describe.runIf(present).each([
 
 /** What a process takes in advance is not left for others, so these do not hold behind leases, which promise never more than the store. */
 const exactOnly = [
-  'charges nothing for a refusal, nor for a question',
   'does the commands of a key in the order given',
   'admits exactly the burst of many takes at once, through two handles',
   'loses no write that it acknowledged, one after the other through two handles',
-  'gives back no more than was used, and a refund that is sent twice once',
 ];
 
 describe.runIf(present)('Redis behind leases', () => {

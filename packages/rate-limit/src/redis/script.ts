@@ -93,7 +93,7 @@ local doing = {
       local f = found[d]
       if f[3].wait(f[1], f[2], f[5]) ~= 0 then
         -- of a call that was sent twice, the place that it has already is not in its way
-        has[d] = id ~= 0 and f[3].held and f[3].held(f[1], id)
+        has[d] = id ~= 0 and flags % 2 == 1 and f[3].held and f[3].held(f[1], id)
         if not has[d] then fits = 0 end
       end
     end
