@@ -209,7 +209,12 @@ describe('close gives back everything that is held', () => {
     await closed;
     await Promise.all(decisions);
     const { limits } = await memory.run(
-      { do: 'take', demands: [{ limit: 'limiter|bucket', key: 'a', rule: slow(400).rule, cost: 0 }], charge: false, levels: false },
+      {
+        do: 'take',
+        demands: [{ limit: 'limiter|bucket|token-bucket', key: 'a', rule: slow(400).rule, cost: 0 }],
+        charge: false,
+        levels: false,
+      },
       change,
     );
     expect(limits[0]?.left).toBe(370);

@@ -20,7 +20,7 @@ test.runIf(present).each(kinds)('text that is no state fails only what asks for 
   const client = ioredis(server.port);
   const limiter = limiterOn(redisStore(client), [limit]);
   const { errors } = healthOf(limiter);
-  await client.set(`tidegate:{=bad}limiter|${limit.name}`, 'what somebody else wrote');
+  await client.set(`tidegate:{=bad}limiter|${limit.name}|${limit.rule.kind}`, 'what somebody else wrote');
   const [before, bad, after] = await Promise.all(['a', 'bad', 'b'].map((key) => limiter.tryReserve(key)));
   expect([before, after]).toMatchObject([
     { allowed: true, remaining: 9 },
@@ -29,15 +29,15 @@ test.runIf(present).each(kinds)('text that is no state fails only what asks for 
   expect(bad).toMatchObject({ allowed: false, code: 'ERR_STORE_UNAVAILABLE' });
   expect(errors).toHaveLength(1);
   expect(errors[0]).toMatch(/of another kind/);
-  expect(await client.get(`tidegate:{=bad}limiter|${limit.name}`)).toBe('what somebody else wrote');
+  expect(await client.get(`tidegate:{=bad}limiter|${limit.name}|${limit.rule.kind}`)).toBe('what somebody else wrote');
 });
 
 test.runIf(present).each(kinds)('a list or a hash under a key lets no more through than the limit: $name', async (limit) => {
   const server = await redisServer();
   const client = ioredis(server.port);
   const limiter = limiterOn(redisStore(client), [limit]);
-  await client.rpush(`tidegate:{=list}limiter|${limit.name}`, 'a', 'b');
-  await client.hset(`tidegate:{=hash}limiter|${limit.name}`, 'a', 'b');
+  await client.rpush(`tidegate:{=list}limiter|${limit.name}|${limit.rule.kind}`, 'a', 'b');
+  await client.hset(`tidegate:{=hash}limiter|${limit.name}|${limit.rule.kind}`, 'a', 'b');
   const ask = (key: string) => Promise.all(Array.from({ length: 15 }, () => limiter.tryReserve(key)));
   const [good, ...bad] = await Promise.all(['good', 'list', 'hash'].map(ask));
   expect(good?.filter(({ allowed }) => allowed)).toHaveLength(10);
@@ -65,11 +65,26 @@ test.runIf(present)('whatever is under a key, others of the same call are answer
     fc.asyncProperty(garbage, async (bytes) => {
       run += 1;
       for (const limiter of limiters) {
-        await client.set(`tidegate:{=bad${run}}limiter|${limiter.limits[0]?.name}`, Buffer.from(bytes));
+        await client.set(`tidegate:{=bad${run}}limiter|${limiter.limits[0]?.name}|${limiter.limits[0]?.rule.kind}`, Buffer.from(bytes));
         const [good] = await Promise.all([`good${run}`, `bad${run}`].map((key) => limiter.consume(key)));
         expect(good).toMatchObject({ allowed: true, remaining: 9 });
       }
     }),
     runs(300),
   );
+});
+
+test.runIf(present)('a limit that becomes one of another kind begins anew', async () => {
+  const server = await redisServer();
+  const store = redisStore(ioredis(server.port));
+  const limits = kinds.map((limit) => ({ ...limit, name: 'same' }));
+  for (const [i, from] of limits.entries()) {
+    for (const [j, to] of limits.entries()) {
+      if (i === j) continue;
+      const limiter = limiterOn(store, [from], { name: `from ${i} to ${j}` });
+      await limiter.reserve('mina');
+      limiter.reconfigure([to]);
+      expect(await limiter.tryReserve('mina'), `${from.rule.kind} to ${to.rule.kind}`).toMatchObject({ allowed: true, remaining: 9 });
+    }
+  }
 });

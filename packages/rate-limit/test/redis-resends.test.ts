@@ -59,7 +59,7 @@ describe.runIf(present)('what a client sends again after its connection broke', 
   test('a lease that is returned is given back once, and what is asked for with it is counted', async () => {
     const { store, direct, twice } = await twiceDone();
     const bucket = day(80);
-    const demand = { limit: 'limiter|day', key: 'mina', rule: bucket.rule };
+    const demand = { limit: 'limiter|day|token-bucket', key: 'mina', rule: bucket.rule };
     const change = { version: 0, carry: 'used' } as const;
     const ask = (cost: number, reserved: number, used: number, takenAt: number, id: string) =>
       store.run({ do: 'lease', demands: [{ ...demand, cost, reserved }], used, takenAt, id }, change);
