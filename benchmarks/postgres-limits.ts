@@ -3,11 +3,11 @@ import { postgresStore } from '@tidegate/rate-limit/postgres';
 import { startPostgres } from '@tidegate/test-kit';
 import pg from 'pg';
 import { RateLimiterPostgres } from 'rate-limiter-flexible';
+import { callers, closedLoop } from './closed-loop.ts';
 import { type Contender, interleave, type Row } from './interleave.ts';
 import { publish } from './publish.ts';
 
 const plenty = 1_000_000_000;
-const callers = 64;
 const connections = 8;
 
 await using server = await startPostgres({ args: ['-c', 'shared_buffers=256MB'] });
@@ -24,24 +24,6 @@ const flexible = await new Promise<RateLimiterPostgres>((resolve, reject) => {
     (error) => (error === undefined ? resolve(theirs) : reject(error)),
   );
 });
-
-/** The work of `callers` that each wait for their answer before they ask again, over so many keys. */
-function closedLoop(keys: number, ask: (key: string) => Promise<boolean>): Contender['run'] {
-  let next = 0;
-  return async (calls) => {
-    let left = calls;
-    let right = 0;
-    const caller = async (): Promise<void> => {
-      while (left > 0) {
-        left -= 1;
-        next = (next + 7_919) % keys;
-        if (await ask(`tenant-${next}`)) right += 1;
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(callers, calls) }, caller));
-    return right;
-  };
-}
 
 function contenders(keys: number): Contender[] {
   return [

@@ -20,6 +20,8 @@ export interface Backend {
   readonly size: number;
   decide(keys: readonly string[], costs: readonly number[], asked: Asked): Decision | Promise<Decision>;
   reserve(keys: readonly string[], costs: readonly number[], levels: boolean): Reservation | Refused | Promise<Reservation | Refused>;
+  /** Charges what was refused, as far as the limits let anything be used beyond them. */
+  charge(keys: readonly string[], costs: readonly number[]): Promise<void> | undefined;
   refund(keys: readonly string[], costs: readonly number[]): Promise<void>;
   reset(keys: readonly string[]): Promise<void>;
   close(): void;
@@ -99,6 +101,10 @@ class LocalBackend implements Backend {
     return new Reservation(decision, { costs: this.#parts.costs, settle, lost: neverLost });
   }
 
+  charge(keys: readonly string[], costs: readonly number[]): undefined {
+    this.#local.counts.settle(keys, nothing(costs), costs, this.#local.counts.takenAt, '');
+  }
+
   /** Settles where the limits are counted by now. */
   #settle(keys: Keys, reserved: readonly number[], actual: readonly number[], takenAt: TakenAt, reservation: string): void {
     if (this.#next === undefined) {
@@ -162,6 +168,10 @@ class SharedBackend implements Backend {
       return told;
     };
     return new Reservation(decision, { costs: this.#parts.costs, settle, lost: lost.signal });
+  }
+
+  async charge(keys: readonly string[], costs: readonly number[]): Promise<void> {
+    await this.#shared.settle(keys, nothing(costs), costs, 0, '');
   }
 
   refund(keys: readonly string[], costs: readonly number[]): Promise<void> {

@@ -29,7 +29,8 @@ export class BoundedStore {
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   readonly #health: Health;
-  readonly #asks: Ask[] = []; // in the order of their deadlines
+  #asks: Ask[] = []; // in the order of their deadlines
+  #first = 0; // before it all are answered
   #timer: unknown;
   #failures = 0;
   #askAgainAt = 0;
@@ -100,7 +101,16 @@ export class BoundedStore {
 
   #watch(ask: Ask): void {
     this.#asks.push(ask);
+    this.#forgetAnswered();
     if (this.#timer === undefined) this.#setTimer(this.#timeoutMs);
+  }
+
+  /** Answers come about in the order of the asks, so few are kept longer than they wait. */
+  #forgetAnswered(): void {
+    while (this.#asks[this.#first]?.answered) this.#first += 1;
+    if (this.#first < 1_024 || this.#first * 2 < this.#asks.length) return;
+    this.#asks = this.#asks.slice(this.#first);
+    this.#first = 0;
   }
 
   #setTimer(ms: number): void {
@@ -110,13 +120,12 @@ export class BoundedStore {
   #expireDue(): void {
     this.#timer = undefined;
     const now = this.#clock.now();
-    let due = 0;
-    for (let ask = this.#asks[0]; ask !== undefined && (ask.answered || ask.until <= now); ask = this.#asks[due]) {
+    for (let ask = this.#asks[this.#first]; ask !== undefined && (ask.answered || ask.until <= now); ask = this.#asks[this.#first]) {
+      this.#first += 1;
       this.#expire(ask);
-      due += 1;
     }
-    this.#asks.splice(0, due);
-    const [first] = this.#asks;
+    this.#forgetAnswered();
+    const first = this.#asks[this.#first];
     if (first !== undefined) this.#setTimer(first.until - now);
   }
 

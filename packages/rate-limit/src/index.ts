@@ -15,7 +15,14 @@ export { type LeaseOptions, leased } from './leases.ts';
 export type { Limit, LimitOptions, OnStoreError } from './limit.ts';
 export { type MemoryStoreOptions, memoryStore } from './memory-store.ts';
 export { per, type Rate } from './rate.ts';
-export { type AcquireOptions, type ConsumeOptions, RateLimiter, type RateLimiterOptions, type ReconfigureOptions } from './rate-limiter.ts';
+export {
+  type AcquireOptions,
+  type ConsumeOptions,
+  type PeekOptions,
+  RateLimiter,
+  type RateLimiterOptions,
+  type ReconfigureOptions,
+} from './rate-limiter.ts';
 export type { Reservation } from './reservation.ts';
 export { type Concurrency, type ConcurrencyOptions, concurrency } from './rules/concurrency.ts';
 export type { Carry, Held, Rule, Settlement } from './rules/rule.ts';

@@ -35,16 +35,26 @@ export interface RateLimiterOptions<Subject> {
 }
 
 /** How much one call takes. */
-export interface ConsumeOptions {
+export interface PeekOptions {
   /** What is taken from every limit, a whole number from 1; or how much of each unit, such as `{ tokens: 1_200 }`. @defaultValue `1` */
   readonly cost?: Cost;
   /** Whether the decision is to tell of each limit in `levels`. @defaultValue `false` */
   readonly levels?: boolean;
 }
 
+/** How {@link RateLimiter.consume} charges. */
+export interface ConsumeOptions extends PeekOptions {
+  /**
+   * Whether a refused call is charged too, so that who keeps trying stays locked out: up to the debt of a token bucket, and to twice the
+   * limit of a window or quota.
+   * @defaultValue `false`
+   */
+  readonly chargeRefused?: boolean;
+}
+
 /** How long a caller waits. */
 export interface AcquireOptions {
-  /** What is taken, as in {@link ConsumeOptions}. */
+  /** What is taken, as in {@link PeekOptions}. */
   readonly cost?: Cost;
   /** Gives up after this many ms; at once where the wait is known to be longer. */
   readonly maxWaitMs?: number;
@@ -114,7 +124,10 @@ export class RateLimiter<Subject = void> {
     if (this.#oneKey !== undefined) return this.consumeSync(subject, options);
     const [costs, levels] = this.#asked('consume', options);
     this.#refuseRunning('consume');
-    return this.#told(await this.#backend.decide(this.#demands.keys(subject), costs, { charge: true, levels }));
+    const keys = this.#demands.keys(subject);
+    const decision = this.#told(await this.#backend.decide(keys, costs, { charge: true, levels }));
+    if (options?.chargeRefused === true && chargeable(decision)) await this.#backend.charge(keys, costs);
+    return decision;
   }
 
   /** {@link RateLimiter.consume} without a promise: only for limits kept in this process. */
@@ -125,13 +138,15 @@ export class RateLimiter<Subject = void> {
     }
     const [costs, levels] = this.#asked('consumeSync', options);
     this.#refuseRunning('consumeSync');
-    const decision = this.#backend.decide(this.#demands.keys(subject), costs, { charge: true, levels });
-    if (decision instanceof Promise) throw new TypeError('consumeSync answers only without a store; use consume');
-    return this.#told(decision);
+    const keys = this.#demands.keys(subject);
+    if (this.#options.store !== undefined) throw new TypeError('consumeSync answers only without a store; use consume');
+    const decision = this.#told(this.#backend.decide(keys, costs, { charge: true, levels }) as Decision);
+    if (options?.chargeRefused === true && chargeable(decision)) void this.#backend.charge(keys, costs);
+    return decision;
   }
 
   /** What {@link RateLimiter.consume} would answer now; takes nothing. */
-  async peek(subject: Subject, options?: ConsumeOptions): Promise<Decision> {
+  async peek(subject: Subject, options?: PeekOptions): Promise<Decision> {
     const [costs, levels] = this.#asked('peek', options);
     return this.#backend.decide(this.#demands.keys(subject), costs, { charge: false, levels });
   }
@@ -176,7 +191,7 @@ export class RateLimiter<Subject = void> {
   }
 
   /** {@link RateLimiter.reserve} that does not wait and answers with the refusal instead of throwing it. */
-  async tryReserve(subject: Subject, options?: ConsumeOptions): Promise<Reservation | Refused> {
+  async tryReserve(subject: Subject, options?: PeekOptions): Promise<Reservation | Refused> {
     const [costs, levels] = this.#asked('tryReserve', options);
     return this.#attempt(this.#demands.keys(subject), costs, true, levels);
   }
@@ -187,7 +202,7 @@ export class RateLimiter<Subject = void> {
    *
    * @throws `RateLimitError` with `ERR_STORE_UNAVAILABLE`
    */
-  async refund(subject: Subject, options?: Pick<ConsumeOptions, 'cost'>): Promise<void> {
+  async refund(subject: Subject, options?: Pick<PeekOptions, 'cost'>): Promise<void> {
     const [costs] = this.#asked('refund', options);
     const keys = this.#demands.keys(subject);
     await this.#backend.refund(keys, costs);
@@ -279,7 +294,7 @@ export class RateLimiter<Subject = void> {
 
   #asked(owner: string, options: ConsumeOptions | undefined): readonly [costs: readonly number[], levels: boolean] {
     if (options === undefined) return [this.#demands.costs(owner, undefined), false];
-    onlyKnown(owner, options, ['cost', 'levels']);
+    onlyKnown(owner, options, owner.startsWith('consume') ? ['cost', 'levels', 'chargeRefused'] : ['cost', 'levels']);
     return [this.#demands.costs(owner, options.cost), options.levels ?? false];
   }
 
@@ -294,6 +309,11 @@ export class RateLimiter<Subject = void> {
     if (this.#running === undefined) return;
     throw new TypeError(`${owner}: limit '${this.#running}' counts calls that run; take it by reserve or tryReserve, and release it`);
   }
+}
+
+/** A refusal by a limit that some wait would lift. */
+function chargeable(decision: Decision): boolean {
+  return !decision.allowed && !decision.permanent && decision.degraded === undefined;
 }
 
 function running(limits: readonly { readonly name: string; readonly rule: unknown }[]): string | undefined {
