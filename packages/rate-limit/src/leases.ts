@@ -33,7 +33,8 @@ interface Holding {
   deadline: number;
   /** What else the store had left. */
   storeLeft: number;
-  asking: boolean;
+  /** Ends when the store has answered. */
+  asking: Promise<void> | undefined;
   pausedUntil: number;
   /** Used in this stretch of the target time, and in the one before. */
   uses: number;
@@ -76,22 +77,28 @@ class LeasedStore implements Store {
     const holdings = this.#holdingsOf(command, change);
     if (holdings === undefined) return this.#store.run(command, change);
     const now = this.#clock.now();
+    if (this.#cover(command, holdings, now)) return Promise.resolve(this.#spend(command, holdings));
+    // first comes what gives something back, then what is needed now, then what is taken in advance
+    const first = holdings.some(({ left }) => left > 0) ? undefined : this.#store.run(command, change);
+    for (const holding of holdings) void this.#ask(holding, this.#wanted(holding, now), now);
+    return first ?? this.#store.run(command, change);
+  }
+
+  /** Notes the use of each; whether what is held is enough. */
+  #cover({ demands }: Take, holdings: readonly Holding[], now: number): boolean {
     let covered = true;
     for (const [i, holding] of holdings.entries()) {
-      const { cost } = command.demands[i] as Demand;
+      const { cost } = demands[i] as Demand;
       this.#note(holding, cost, now);
       if (holding.left < cost || now >= holding.deadline) covered = false;
     }
-    if (covered) return Promise.resolve(this.#spend(command, holdings));
-    for (const holding of holdings) void this.#ask(holding, this.#wanted(holding, now), now);
-    return this.#store.run(command, change);
+    return covered;
   }
 
   /** Gives back what is held, and closes the store. */
   async close(): Promise<void> {
     this.#clock.clearTimeout(this.#timer);
-    const now = this.#clock.now();
-    await Promise.all([...this.#holdings.values()].map((holding) => this.#ask(holding, 0, now)));
+    await Promise.all([...this.#holdings.values()].map((holding) => this.#return(holding)));
     this.#holdings.clear();
     await this.#store.close();
   }
@@ -113,9 +120,10 @@ class LeasedStore implements Store {
     const holdings: Holding[] = [];
     for (const demand of demands) {
       if (!(demand.rule instanceof BucketRule) || demand.rule.reservations.spellUs < shortestUs) return undefined;
+      if (demand.cost > demand.rule.most) return undefined; // never fits, so it is no use
       const known = this.#holdings.get(nameOf(demand));
       if (known !== undefined && known.rule !== demand.rule && String(known.rule.settings) !== String(demand.rule.settings)) {
-        void this.#ask(known, 0, this.#clock.now());
+        void this.#return(known);
         this.#holdings.delete(nameOf(demand));
         return undefined;
       }
@@ -126,7 +134,17 @@ class LeasedStore implements Store {
 
   #begin(demand: Demand, rule: BucketRule, change: Change): Holding {
     const stretchEnds = this.#clock.now() + this.#targetMs;
-    const nothing = { granted: 0, left: 0, takenAt: 0, deadline: 0, storeLeft: 0, asking: false, pausedUntil: 0, uses: 0, usesBefore: 0 };
+    const nothing = {
+      granted: 0,
+      left: 0,
+      takenAt: 0,
+      deadline: 0,
+      storeLeft: 0,
+      asking: undefined,
+      pausedUntil: 0,
+      uses: 0,
+      usesBefore: 0,
+    };
     const holding: Holding = { demand: { ...demand, cost: 0 }, rule, change, ...nothing, stretchEnds };
     this.#holdings.set(nameOf(demand), holding);
     if (this.#timer === undefined) this.#setTimer();
@@ -148,11 +166,23 @@ class LeasedStore implements Store {
     return lately < leastUse || now < pausedUntil ? 0 : Math.min(lately, Math.floor(rule.most / 4));
   }
 
+  /** Gives back what is held, and what is on its way. */
+  async #return(holding: Holding): Promise<void> {
+    await holding.asking;
+    await this.#ask(holding, 0, this.#clock.now());
+  }
+
   /** Settles what is held and asks for `wanted` more, unless it is being asked for already. */
   async #ask(holding: Holding, wanted: number, sentAt: number): Promise<void> {
-    if (holding.asking || (wanted === 0 && holding.granted === 0)) return;
+    if (holding.asking !== undefined || (wanted === 0 && holding.granted === 0)) return;
+    holding.asking = this.#exchange(holding, wanted, sentAt).finally(() => {
+      holding.asking = undefined;
+    });
+    await holding.asking;
+  }
+
+  async #exchange(holding: Holding, wanted: number, sentAt: number): Promise<void> {
     const { demand, granted: reserved, left, takenAt, change, rule } = holding;
-    holding.asking = true;
     holding.granted = holding.left = 0;
     this.#asked += 1;
     const id = `${this.#process}${this.#asked}`;
@@ -166,8 +196,6 @@ class LeasedStore implements Store {
       if (wanted > 0 && reply.granted < leastUse) holding.pausedUntil = this.#clock.now() + this.#targetMs; // nearly empty: each call asks exactly
     } catch {
       holding.pausedUntil = this.#clock.now() + pauseMs; // what was held counts until it expires
-    } finally {
-      holding.asking = false;
     }
   }
 
@@ -183,7 +211,7 @@ class LeasedStore implements Store {
     for (const [name, holding] of this.#holdings) {
       if (now < holding.stretchEnds + this.#targetMs) continue;
       if (holding.granted > 0) void this.#ask(holding, 0, now);
-      else if (!holding.asking) this.#holdings.delete(name);
+      else if (holding.asking === undefined) this.#holdings.delete(name);
     }
     if (this.#holdings.size > 0) this.#setTimer();
   }

@@ -45,7 +45,8 @@ export class Shared {
   constructor(parts: SharedParts, old?: Shared) {
     this.#parts = parts;
     this.#verdicts = new Verdicts(parts.limits);
-    this.#names = parts.limits.map(({ name }) => `${encodeURIComponent(parts.name)}|${encodeURIComponent(name)}`);
+    // with the kind, so that a limit of another kind begins anew also where one of its name is still in the store
+    this.#names = parts.limits.map(({ name, rule }) => `${encodeURIComponent(parts.name)}|${encodeURIComponent(name)}|${rule.kind}`);
     this.#closed = parts.limits.findIndex(({ onStoreError }) => onStoreError === 'closed');
     this.#alone = [...parts.limits.keys()].filter((i) => parts.limits[i]?.onStoreError === 'local');
     this.#bounded =

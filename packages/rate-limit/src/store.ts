@@ -2,7 +2,7 @@ import type { Carry, Rule } from './rules/rule.ts';
 
 /** What one call asks of one limit. */
 export interface Demand {
-  /** Which limit: its name and that of its limiter, as one text. */
+  /** Which limit: the name of its limiter, its own and its kind, as one text. */
   readonly limit: string;
   /** Whom it is charged to; together with `limit`, whose state. */
   readonly key: string;

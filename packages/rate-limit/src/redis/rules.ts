@@ -3,6 +3,9 @@
  * written. A state is a list of numbers. They see `now`, and what the script names before it.
  */
 export const rules = `
+-- more than any amount or instant of ours
+local too_much = 9007199254740992
+
 -- bucket: used, at, token, capacity, version, spell length, spell, held, held before
 local function spent(s, r, to)
   if to < s[2] then return s[1] == 0 and 0 or min(max(s[1], r.capacity), s[1] + (s[2] - to) * r.per_us) end
@@ -34,6 +37,8 @@ local function open_bucket(v, r)
   local s = { unpack_('<ddddd', v) }
   s[6], s[7], s[8], s[9] = r.spell, 0, 0, 0
   if #v == 72 then s[6], s[7], s[8], s[9] = unpack_('<dddd', v, 41) end
+  if not (s[1] >= 0 and s[2] >= 0 and s[3] >= 1 and s[4] >= 1 and s[5] >= 0 and s[7] >= 0 and s[8] >= 0 and s[9] >= 0) then return nil end
+  if max(s[1], s[2], s[3], s[4], s[5], s[7], s[8], s[9]) > too_much then return nil end
   local carry = r.version > s[5] and r.carry or 'used'
   if carry == 'reset' then return { 0, 0, r.token, r.capacity, r.version, r.spell, 0, 0, 0 } end
   if s[3] ~= r.token or s[4] ~= r.capacity or s[6] ~= r.spell then
@@ -121,18 +126,27 @@ local function window_wait(s, cost, most)
   local over = s[6] + cost - most
   if over <= 0 then return 0 end
   local part = s[5] - s[2]
-  while over > 0 do
+  while over > 0 and part < s[5] do
     part = part + 1
     over = over - s[7 + part % s[2]]
   end
   return (part + s[2]) * s[1] - now
 end
 
+-- errors with what is no list of numbers
+local function read_window(v)
+  local s = cmsgpack.unpack(v)
+  local sum = 0
+  for place = 7, 6 + s[2] do sum = sum + s[place] end
+  local good = #s == 6 + s[2] and sum == s[6] and s[1] >= 1 and s[2] >= 1 and s[3] >= 1 and s[4] >= 0 and s[5] >= 0
+  return good and max(s[1], s[3], s[4], s[5], sum) <= too_much and s
+end
+
 local window = {
   open = function(v, r)
     if not v then return new_window(r, 0) end
-    local good, s = pcall(cmsgpack.unpack, v)
-    if not good or type(s) ~= 'table' or #s ~= 6 + (s[2] or 0) then return nil end
+    local good, s = pcall(read_window, v)
+    if not good or not s then return nil end
     local carry = r.version > s[4] and r.carry or 'used'
     if carry == 'reset' then return new_window(r, floor(now / r.part)) end
     if s[1] ~= r.part or s[2] ~= r.parts or s[3] ~= r.most then
@@ -193,6 +207,7 @@ local quota = {
     if not v then return { 0, 0, r.most, r.version, r.unit, r.zone, 0 } end
     if #v ~= 56 then return nil end
     local s = { unpack_('<ddddddd', v) }
+    if not (s[1] >= 0 and s[2] >= 0 and s[3] >= 1 and s[4] >= 0) or max(s[1], s[2], s[3], s[4]) > too_much then return nil end
     local carry = r.version > s[4] and r.carry or 'used'
     if carry == 'reset' or s[3] ~= r.most or s[5] ~= r.unit or s[6] ~= r.zone then
       if carry == 'reset' or now >= s[7] then s[2] = 0 end

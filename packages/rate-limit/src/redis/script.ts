@@ -99,16 +99,22 @@ end
 -- what each command does with its demands; answers whether it was done, and what was granted
 local doing = {
   [1] = function(found, flags, id)
-    local fits = 1
+    local fits, has = 1, {}
     for d = 1, #found do
       local f = found[d]
-      if f[3].wait(f[1], f[2], f[5]) ~= 0 then fits = 0 end
+      if f[3].wait(f[1], f[2], f[5]) ~= 0 then
+        -- of a call that was sent twice, the place that it has already is not in its way
+        has[d] = id ~= 0 and flags % 2 == 1 and f[3].held and f[3].held(f[1], id)
+        if not has[d] then fits = 0 end
+      end
     end
     if fits == 1 and flags % 2 == 1 then
       for d = 1, #found do
         local f = found[d]
-        f[3].take(f[1], f[2], f[5])
-        if id ~= 0 then f[3].hold(f[1], f[2], f[5], id) end
+        if not has[d] then
+          f[3].take(f[1], f[2], f[5])
+          if id ~= 0 then f[3].hold(f[1], f[2], f[5], id) end
+        end
       end
       change(found)
     end
