@@ -189,7 +189,10 @@ test.each<[string, unknown]>([
   ['null', null],
   ['an empty object', {}],
   ['a reply about too few limits', { done: true, granted: 0, now: 1, limits: [] }],
-  ['numbers that are none', { done: true, granted: 0, now: 1, limits: [{ waitUs: Number.NaN, left: Number.NaN, moreInUs: 0, fullInUs: 0 }] }],
+  [
+    'numbers that are none',
+    { done: true, granted: 0, now: 1, limits: [{ waitUs: Number.NaN, left: Number.NaN, moreInUs: 0, fullInUs: 0 }] },
+  ],
 ])('a store that answers %s has not answered', async (_what, reply) => {
   const told: unknown[] = [];
   limiter = new RateLimiter<string>({ clock, store: { run: () => reply as never, close: async () => {} } });

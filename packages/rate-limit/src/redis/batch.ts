@@ -134,10 +134,8 @@ class KeysAndRules implements Places {
     return -this.#marks.push(`${this.#name(demand, tag)}#${id}`);
   }
 
-  /** With the kind of its rule, because a limit of another kind begins anew. */
-  #name({ limit, key, rule }: Demand, tag: string | undefined): string {
-    const name = `${limit}|${rule.kind}`;
-    return tag === undefined ? `${this.#prefix}{=${key}}${name}` : `${this.#prefix}{=${tag}}${name}|${key}`;
+  #name({ limit, key }: Demand, tag: string | undefined): string {
+    return tag === undefined ? `${this.#prefix}{=${key}}${limit}` : `${this.#prefix}{=${tag}}${limit}|${key}`;
   }
 }
 
