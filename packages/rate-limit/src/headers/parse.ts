@@ -32,7 +32,7 @@ export interface ProviderLimits {
 }
 
 /** Headers of an answer: a `Headers`, or an object with names in any case, as `node:http` has them. */
-export type HeaderSource = { get(name: string): string | null } | Readonly<Record<string, string | readonly string[] | number | undefined>>;
+export type HeaderSource = Pick<Headers, 'get'> | Readonly<Record<string, string | readonly string[] | number | undefined>>;
 
 type Header = (name: string) => string | undefined;
 
