@@ -87,7 +87,7 @@ export interface Lease {
   readonly used: number;
   /** When it was taken before, as the reply said; 0 for the first time. */
   readonly takenAt: number;
-  /** Tells one lease from another, so that one that is sent twice counts once. */
+  /** Tells one lease from another. */
   readonly id: string;
 }
 

@@ -4,16 +4,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { calendarQuota } from '../src/calendar.ts';
 import { systemClock } from '../src/clock.ts';
-import {
-  type Command,
-  concurrency,
-  type Demand,
-  memoryStore,
-  per,
-  type Reply,
-  slidingWindow,
-  tokenBucket,
-} from '../src/index.ts';
+import { type Command, concurrency, type Demand, memoryStore, per, type Reply, slidingWindow, tokenBucket } from '../src/index.ts';
 import { checkedSchema } from '../src/postgres/schema.ts';
 import { PostgresStore } from '../src/postgres/store.ts';
 import { runs } from './runs.ts';
