@@ -5,7 +5,7 @@ import { type Case, timeCases } from './contract/time-cases.ts';
 
 export type { OpenedStore } from './contract/opened-store.ts';
 
-/** One promise of a {@link Store}, to be run as a test. */
+/** One promise of a `Store`, to be run as a test. */
 export interface StoreContractCase {
   /** What the store promises. */
   readonly name: string;

@@ -14,7 +14,9 @@ export interface Demand {
 
 /** Takes from all its limits, or from none. */
 export interface Take {
+  /** Tells it from other commands. */
   readonly do: 'take';
+  /** What is taken. */
   readonly demands: readonly Demand[];
   /** `false` asks only. */
   readonly charge: boolean;
@@ -26,8 +28,14 @@ export interface Take {
 
 /** Makes a reservation exact: `cost` of each demand was used of what was reserved. */
 export interface Settle {
+  /** Tells it from other commands. */
   readonly do: 'settle';
-  readonly demands: readonly (Demand & { readonly reserved: number })[];
+  /** What was used, and what was `reserved`. */
+  readonly demands: readonly (Demand & {
+    /** How much was reserved. */
+    readonly reserved: number;
+  })[];
+  /** The name it was taken under. */
   readonly reservation: string;
   /** When it was reserved, as the reply to the reservation said. */
   readonly takenAt: number;
@@ -35,14 +43,19 @@ export interface Settle {
 
 /** Makes the leases of a reservation last longer. */
 export interface Renew {
+  /** Tells it from other commands. */
   readonly do: 'renew';
+  /** What was taken; those of `concurrency` limits have leases. */
   readonly demands: readonly Demand[];
+  /** The name it was taken under. */
   readonly reservation: string;
 }
 
 /** Gives back up to `cost` of each demand. */
 export interface Refund {
+  /** Tells it from other commands. */
   readonly do: 'refund';
+  /** What is given back. */
   readonly demands: readonly Demand[];
   /** Tells one refund from another, so that one that is sent twice counts once. */
   readonly id: string;
@@ -50,7 +63,9 @@ export interface Refund {
 
 /** Forgets the state of each demand. */
 export interface Reset {
+  /** Tells it from other commands. */
   readonly do: 'reset';
+  /** Whose state; the costs say nothing. */
   readonly demands: readonly Demand[];
 }
 
@@ -59,11 +74,20 @@ export interface Reset {
  * one spell of reservations has passed.
  */
 export interface Lease {
+  /** Tells it from other commands. */
   readonly do: 'lease';
-  readonly demands: readonly [Demand & { readonly reserved: number }];
+  /** Of one token bucket: what is wanted now as `cost`, what was taken before as `reserved`. */
+  readonly demands: readonly [
+    Demand & {
+      /** How much was taken before. */
+      readonly reserved: number;
+    },
+  ];
   /** Of what was taken before, how much was used; what was taken is `reserved`, and `cost` is what is wanted now. */
   readonly used: number;
+  /** When it was taken before, as the reply said; 0 for the first time. */
   readonly takenAt: number;
+  /** Tells one lease from another. */
   readonly id: string;
 }
 

@@ -144,7 +144,7 @@ test('never more than the limit in a period, refused 1 µs before the promised i
         expect([state[0], state[1]], 'numbers of another key').toEqual([0, 0]);
       },
     ),
-    runs(200),
+    runs(1_000),
   );
 });
 
@@ -170,7 +170,7 @@ test('on a clock that is set back and forth nobody gets more than the limit by a
         expect(state[1]).toBeLessThanOrEqual(3);
       }
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -186,6 +186,6 @@ test('raising the limit denies nothing that was allowed before, whichever way wh
       expect(after.left(carried, 0)).toBeGreaterThanOrEqual(before.left(state, 0));
       expect(carried[1]).toBe(mode === 'used' ? used : mode === 'reset' ? 0 : Math.ceil((used / most) * (most + more)));
     }),
-    runs(300),
+    runs(1_000),
   );
 });

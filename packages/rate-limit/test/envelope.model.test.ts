@@ -64,7 +64,7 @@ test('no interval lets more through than burst + t · rate, and every answer is 
       }
       admitted.expectWithin(limits);
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -84,7 +84,7 @@ test('nor does it on a clock that jumps an hour back and forth, where time is th
       }
       admitted.expectWithin(limits);
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -106,7 +106,7 @@ test('nor between fractions of a ms, but for the one µs in which the limiter co
         admitted.expectWithin(limits, (limit) => (1 + 1 / 16 + 1e-6) * perUs(limit));
       },
     ),
-    runs(200),
+    runs(1_000),
   );
 });
 
@@ -129,7 +129,7 @@ test('a caller who always comes back when told gets all of it', () => {
       if (burst > 1 && amount <= bucket.rate.periodMs) expect(admitted).toBe(promised);
       expect(admitted).toBeLessThanOrEqual(promised);
     }),
-    runs(100),
+    runs(1_000),
   );
 });
 
@@ -147,7 +147,7 @@ test('a refusal charges nothing to any limit', () => {
         else for (let i = 0; i < 3; i += 1) expect(asked.consumeSync(key, { cost })).toEqual(decision);
       }
     }),
-    runs(200),
+    runs(1_000),
   );
 });
 
@@ -166,6 +166,6 @@ test('peek takes nothing and tells what consume then does', async () => {
         if (done.allowed && seen.allowed && seen.limit === done.limit) expect(seen.remaining).toBe(done.remaining + cost);
       }
     }),
-    runs(100),
+    runs(1_000),
   );
 });

@@ -122,7 +122,7 @@ test('whenever the calls used what they had reserved, no interval saw more than 
       subject.expectWithin(setting.amount, setting.periodMs, setting.burst);
       expect([subject.state[0], subject.state[1], subject.state[4], subject.state[5]], 'numbers of other keys').toEqual([0, 0, 0, 0]);
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -169,7 +169,7 @@ test('refused 1 µs before the promised instant and admitted at it, whatever is 
         expect(then[0][2]).toBeLessThanOrEqual(rule.reservations.sum(held));
       }
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -193,7 +193,7 @@ test('debt is bounded, what is given back never lifts a bucket above full, and n
         expect(rule.left(subject.state, 2)).toBeLessThanOrEqual(setting.burst);
       }
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -217,7 +217,7 @@ test('a clock that jumps an hour back and forth blocks for the time to full at m
       }
       expect(admitted).toBeLessThanOrEqual(burst * (1 + forward) + (truth * amount) / (periodMs * 1_000) + 1e-6);
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -240,7 +240,7 @@ test('a higher rate or burst denies nothing that was allowed, whichever way what
       const over = (carried[0] as number) - share * (mode === 'used' ? after.perToken : after.capacity);
       if (mode !== 'reset') expect(over, 'rounded up to the next unit').toSatisfy((units: number) => units >= -0.01 && units < 1.01);
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -253,6 +253,6 @@ test('the parts of several processes let no more through together than the whole
       expect((part.perUs / part.perToken) * processes).toBeLessThanOrEqual((whole.perUs / whole.perToken) * (1 + 1e-12));
       expect(part.settings[4]).toBe(whole.settings[4]);
     }),
-    runs(100),
+    runs(1_000),
   );
 });

@@ -58,7 +58,7 @@ test('no window of any place lets more through than the limit, and every wait is
         expect(within.reduce((sum, { cost }) => sum + cost, 0)).toBeLessThanOrEqual(setting.limit);
       }
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -88,7 +88,7 @@ test('of n parts, a caller who always comes back when told gets n / (n + 1) of t
       const share = windowUs / (partUs * (setting.precision + 1));
       expect(admitted).toBeGreaterThanOrEqual(Math.floor(windows * share) * setting.limit);
     }),
-    runs(100),
+    runs(1_000),
   );
 });
 
@@ -111,7 +111,7 @@ test('a cost of n is n costs of 1', () => {
         expect(oneByOne).toEqual(atOnce);
       }
     }),
-    runs(100),
+    runs(1_000),
   );
 });
 
@@ -152,7 +152,7 @@ test('what is settled or given back never makes room for more than was taken, an
       }
       expect([state[0], state[1], ...state.slice(-2)], 'numbers of other keys').toEqual([0, 0, 0, 0]);
     }),
-    runs(200),
+    runs(1_000),
   );
 });
 
@@ -176,7 +176,7 @@ test('a clock that jumps an hour back and forth blocks for two windows at most, 
         expect(state[1]).toBe([...state.slice(2)].reduce((sum, count) => sum + count, 0));
       }
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -203,7 +203,7 @@ describe('carry', () => {
         if (mode === 'used') expect(carried[1]).toBe(state[1]);
         if (mode === 'reset') expect(after.left(carried, 0)).toBe(limit + more);
       }),
-      runs(200),
+      runs(1_000),
     );
   });
 

@@ -34,7 +34,7 @@ test('refused 1 ms before the promised instant and admitted at it, for any rate,
         }
       },
     ),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -81,6 +81,6 @@ test('a cost of n is n costs of 1: both leave the same in the bucket', () => {
         }
       },
     ),
-    runs(200),
+    runs(1_000),
   );
 });

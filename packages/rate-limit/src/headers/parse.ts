@@ -32,7 +32,12 @@ export interface ProviderLimits {
 }
 
 /** Headers of an answer: a `Headers`, or an object with names in any case, as `node:http` has them. */
-export type HeaderSource = { get(name: string): string | null } | Readonly<Record<string, string | readonly string[] | number | undefined>>;
+export type HeaderSource =
+  | {
+      /** The value of a header, whatever the case of its name. */
+      get(name: string): string | null;
+    }
+  | Readonly<Record<string, string | readonly string[] | number | undefined>>;
 
 type Header = (name: string) => string | undefined;
 

@@ -9,7 +9,10 @@ import { call, definition, type Schema } from './schema.ts';
 /** What a `postgresStore` asks: a `Pool` or a `Client` of `pg`, or what answers as they do. */
 export interface PostgresClient {
   /** Runs a statement, or without values several in one transaction; fails where that takes longer than `query_timeout` ms. */
-  query(statement: { name?: string; text: string; values?: unknown[]; query_timeout: number }): Promise<{ rows: unknown[] }>;
+  query(statement: { name?: string; text: string; values?: unknown[]; query_timeout: number }): Promise<{
+    /** What it answered. */
+    rows: unknown[];
+  }>;
 }
 
 /** What {@link PostgresStore} is made of. */
