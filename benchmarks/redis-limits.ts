@@ -1,5 +1,6 @@
-import { leased, per, RateLimiter, tokenBucket } from '@tidegate/rate-limit';
+import { per, RateLimiter, tokenBucket } from '@tidegate/rate-limit';
 import { redisStore } from '@tidegate/rate-limit/redis';
+import { leased } from '@tidegate/rate-limit/stores';
 import { startRedis } from '@tidegate/test-kit';
 import { Redis } from 'ioredis';
 import { RateLimiterRedis, RateLimiterUnion } from 'rate-limiter-flexible';

@@ -11,9 +11,7 @@ export {
 } from './decision.ts';
 export type { Cost } from './demand.ts';
 export type { RateLimiterEvents } from './events.ts';
-export { type LeaseOptions, leased } from './leases.ts';
 export type { Limit, LimitOptions, OnStoreError } from './limit.ts';
-export { type MemoryStoreOptions, memoryStore } from './memory-store.ts';
 export { per, type Rate } from './rate.ts';
 export {
   type AcquireOptions,
@@ -28,4 +26,4 @@ export { type Concurrency, type ConcurrencyOptions, concurrency } from './rules/
 export type { Carry, Held, Rule, Settlement } from './rules/rule.ts';
 export { type SlidingWindow, type SlidingWindowOptions, slidingWindow } from './rules/sliding-window.ts';
 export { type TokenBucket, type TokenBucketOptions, tokenBucket } from './rules/token-bucket.ts';
-export type { Change, Command, Demand, Lease, LimitReply, Refund, Renew, Reply, Reset, Settle, Store, Take } from './store.ts';
+export type { Change, Command, Demand, Lease, LimitReply, Refund, Renew, Reply, Reset, Settle, SharedStore, Store, Take } from './store.ts';

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from './clock.ts';
 import { numberWithin, onlyKnown } from './options.ts';
 import { BucketRule } from './rules/token-bucket.ts';
-import type { Change, Command, Demand, LimitReply, Reply, Store, Take } from './store.ts';
+import { sharedStore } from './shared-backend.ts';
+import type { Change, Command, Demand, LimitReply, Reply, SharedStore, Store, Take } from './store.ts';
 
 /** How a process takes in advance. */
 export interface LeaseOptions {
@@ -50,9 +51,11 @@ interface Holding {
  * meanwhile. What a process that dies had taken counts as used until its reservation expires, one to two `reservationMs` later. A lease ends
  * by the time at which it was asked for, on this process's monotonic clock, which is never later than the store's end of it.
  */
-export function leased(store: Store, options: LeaseOptions = {}): Store {
+export function leased(store: Store, options: LeaseOptions = {}): SharedStore {
   onlyKnown('leased', options, ['targetMs', 'clock']);
-  return new LeasedStore(store, numberWithin('leased: targetMs', options.targetMs ?? 100, 1, 60_000), options.clock ?? systemClock);
+  return sharedStore(
+    new LeasedStore(store, numberWithin('leased: targetMs', options.targetMs ?? 100, 1, 60_000), options.clock ?? systemClock),
+  );
 }
 
 class LeasedStore implements Store {

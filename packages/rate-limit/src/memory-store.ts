@@ -3,7 +3,8 @@ import { onlyKnown, wholeNumber } from './options.ts';
 import { ConcurrencyRule, Leases } from './rules/concurrency.ts';
 import type { Held, Rule } from './rules/rule.ts';
 import { BucketRule } from './rules/token-bucket.ts';
-import type { Change, Command, Demand, Lease, LimitReply, Reply, Settle, Store, Take } from './store.ts';
+import { sharedStore } from './shared-backend.ts';
+import type { Change, Command, Demand, Lease, LimitReply, Reply, Settle, SharedStore, Store, Take } from './store.ts';
 
 /** Where a {@link memoryStore} keeps its limits. */
 export interface MemoryStoreOptions {
@@ -18,9 +19,11 @@ export interface MemoryStoreOptions {
  *
  * A limiter without a store is faster. Where `maxKeys` states are in use, commands for further keys fail.
  */
-export function memoryStore(options: MemoryStoreOptions = {}): Store {
+export function memoryStore(options: MemoryStoreOptions = {}): SharedStore {
   onlyKnown('memoryStore', options, ['maxKeys', 'clock']);
-  return new MemoryStore(wholeNumber('memoryStore: maxKeys', options.maxKeys ?? 1_000_000, 1, 16_000_000), options.clock ?? systemClock);
+  return sharedStore(
+    new MemoryStore(wholeNumber('memoryStore: maxKeys', options.maxKeys ?? 1_000_000, 1, 16_000_000), options.clock ?? systemClock),
+  );
 }
 
 /** So many states are no reason to look for those that are idle. */

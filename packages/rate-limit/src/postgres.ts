@@ -2,7 +2,8 @@ import { systemClock } from './clock.ts';
 import { onlyKnown, wholeNumber } from './options.ts';
 import { checkedSchema, type PostgresSchemaOptions, postgresSchema } from './postgres/schema.ts';
 import { type PostgresClient, PostgresStore } from './postgres/store.ts';
-import type { Store } from './store.ts';
+import { sharedStore } from './shared-backend.ts';
+import type { SharedStore } from './store.ts';
 
 /** Where a {@link postgresStore} keeps its limits. */
 export interface PostgresStoreOptions extends PostgresSchemaOptions {
@@ -20,14 +21,16 @@ export interface PostgresStoreOptions extends PostgresSchemaOptions {
  *
  * @throws `RangeError` on bad options
  */
-export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): Store {
+export function postgresStore(client: PostgresClient, options: PostgresStoreOptions = {}): SharedStore {
   onlyKnown('postgresStore', options, ['schema', 'table', 'durable', 'migrate', 'cleanupEveryMs']);
   const { migrate = true } = options;
   if (typeof migrate !== 'boolean') throw new RangeError(`postgresStore: migrate must be true or false, not ${String(migrate)}`);
   if (typeof client?.query !== 'function')
     throw new TypeError('postgresStore: the client must be a Pool or a Client of pg, with a method query');
   const cleanupEveryMs = wholeNumber('postgresStore: cleanupEveryMs', options.cleanupEveryMs ?? 10_000, 0, 2 ** 31 - 1);
-  return new PostgresStore({ client, schema: checkedSchema('postgresStore', options), migrate, cleanupEveryMs, clock: systemClock });
+  return sharedStore(
+    new PostgresStore({ client, schema: checkedSchema('postgresStore', options), migrate, cleanupEveryMs, clock: systemClock }),
+  );
 }
 
 export { type PostgresClient, type PostgresSchemaOptions, postgresSchema };

@@ -1,15 +1,16 @@
-import { type Backend, localBackend, sharedBackend } from './backend.ts';
+import { type Backend, backendOf } from './backend.ts';
 import { type Clock, systemClock } from './clock.ts';
 import type { Decision, Refused } from './decision.ts';
 import { type Cost, Demands } from './demand.ts';
 import { Listeners, type RateLimiterEvents } from './events.ts';
 import { checkedLimits, type Limit } from './limit.ts';
+import { localBackend } from './local-backend.ts';
 import { numberWithin, onlyKnown, wholeNumber } from './options.ts';
 import type { Reservation } from './reservation.ts';
 import { ConcurrencyRule } from './rules/concurrency.ts';
 import type { Carry } from './rules/rule.ts';
 import { tokenBucket } from './rules/token-bucket.ts';
-import type { Store } from './store.ts';
+import type { SharedStore } from './store.ts';
 import { Waiting } from './waiting.ts';
 
 /** What a {@link RateLimiter} limits and by what. */
@@ -21,7 +22,7 @@ export interface RateLimiterOptions<Subject> {
   /** Every limit has to let a call through, else none is charged. @defaultValue `[tokenBucket()]`, 5 a second with burst 10 */
   readonly limits?: readonly Limit<NoInfer<Subject>>[];
   /** Where the limits are kept, so that several processes share them. @defaultValue the memory of this process */
-  readonly store?: Store;
+  readonly store?: SharedStore;
   /** After so many ms without an answer of the store, `onStoreError` of the limits answers. @defaultValue `50` */
   readonly decisionTimeoutMs?: number;
   /** How many processes share the store: a limit that is `local` while it cannot be asked lets each of them have its part. @defaultValue `1` */
@@ -281,7 +282,10 @@ export class RateLimiter<Subject = void> {
       freed: (keys: readonly string[]) => this.#waiting.wake(keys),
       costs: (actual: Cost) => demands.costs('settle', actual, 0),
     };
-    return store === undefined ? localBackend(parts, old) : sharedBackend({ ...parts, store }, old);
+    if (store === undefined) return localBackend(parts, old);
+    if (typeof store?.[backendOf] !== 'function')
+      throw new TypeError('store must be made by redisStore, postgresStore, memoryStore, leased or sharedStore');
+    return store[backendOf]({ ...parts, store }, old);
   }
 
   async #attempt(keys: readonly string[], costs: readonly number[], charge: boolean, levels = false): Promise<Reservation | Refused> {

@@ -1,7 +1,8 @@
 import { onlyKnown } from './options.ts';
 import { Batches } from './redis/batches.ts';
 import { connection, type RedisClient } from './redis/client.ts';
-import type { Store } from './store.ts';
+import { sharedStore } from './shared-backend.ts';
+import type { SharedStore } from './store.ts';
 
 export type { IoredisClient, NodeRedisClient, RedisClient } from './redis/client.ts';
 
@@ -30,17 +31,17 @@ export interface RedisStoreOptions {
  * const store = redisStore(new Redis());
  * const limiter = new RateLimiter<string>({ key: (user) => user, store });
  */
-export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): SharedStore {
   onlyKnown('redisStore', options, ['prefix', 'hashTag', 'time']);
   const prefix = options.prefix ?? 'tidegate:';
   if (typeof prefix !== 'string' || /[{}]/.test(prefix))
     throw new RangeError(`redisStore: prefix must be text without braces, not ${JSON.stringify(prefix)}`);
   if (!['undefined', 'function'].includes(typeof options.hashTag)) throw new RangeError('redisStore: hashTag must be a function');
   const batches = new Batches(connection(client), prefix, options.hashTag, options.time ?? serverTime);
-  return {
+  return sharedStore({
     run: (command, change) => batches.run(command, change),
     close: async () => {},
-  };
+  });
 }
 
 function serverTime(): number {

@@ -1,3 +1,4 @@
+import { backendOf, type SharedBackendMaker } from './backend.ts';
 import type { Carry, Rule } from './rules/rule.ts';
 
 /** What one call asks of one limit. */
@@ -137,4 +138,10 @@ export interface Store {
   run(command: Command, change: Change): Promise<Reply>;
   /** Lets go of what it opened itself, not of a client it was given. */
   close(): Promise<void>;
+}
+
+/** A {@link Store} that limiters can be given: made by `redisStore`, `postgresStore`, `memoryStore`, `leased` or `sharedStore`. */
+export interface SharedStore extends Store {
+  /** @internal */
+  readonly [backendOf]: SharedBackendMaker;
 }

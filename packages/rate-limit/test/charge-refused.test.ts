@@ -1,6 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, it } from 'vitest';
-import { memoryStore, per, RateLimiter, type RateLimiterOptions, slidingWindow, tokenBucket } from '../src/index.ts';
+import { per, RateLimiter, type RateLimiterOptions, slidingWindow, tokenBucket } from '../src/index.ts';
+import { memoryStore } from '../src/stores.ts';
 
 const clock = () => new ManualClock({ now: 0 });
 

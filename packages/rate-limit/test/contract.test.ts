@@ -1,7 +1,8 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, test } from 'vitest';
 import { type OpenedStore, storeContract } from '../src/contract.ts';
-import { type Command, memoryStore, type Store } from '../src/index.ts';
+import type { Command, Store } from '../src/index.ts';
+import { memoryStore } from '../src/stores.ts';
 
 /** A store on a clock of its own, behind `spoil`. */
 function opener(spoil: (store: Store, clock: ManualClock) => Store = (store) => store): () => Promise<OpenedStore> {

@@ -1,8 +1,10 @@
 import type { ManualClock } from '@tidegate/test-kit';
-import { type Change, type Command, memoryStore, type Reply, type Store } from '../src/index.ts';
+import { backendOf } from '../src/backend.ts';
+import type { Change, Command, Reply, SharedStore, Store } from '../src/index.ts';
+import { memoryStore, sharedStore } from '../src/stores.ts';
 
 /** A store in memory that can be told to fail, to hang, or to answer late. */
-export class FaultyStore implements Store {
+export class FaultyStore implements SharedStore {
   readonly #memory: Store;
   readonly #clock: ManualClock;
   /** What it does with the next commands; `late` is in ms. */
@@ -15,6 +17,10 @@ export class FaultyStore implements Store {
   constructor(clock: ManualClock) {
     this.#clock = clock;
     this.#memory = memoryStore({ clock });
+  }
+
+  get [backendOf](): SharedStore[typeof backendOf] {
+    return sharedStore(this)[backendOf];
   }
 
   async run(command: Command, change: Change): Promise<Reply> {

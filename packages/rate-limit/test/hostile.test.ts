@@ -3,8 +3,9 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { calendarQuota } from '../src/calendar.ts';
 import { storedKey } from '../src/demand.ts';
-import { concurrency, memoryStore, per, RateLimiter, type Reservation, type Store, slidingWindow, tokenBucket } from '../src/index.ts';
+import { concurrency, per, RateLimiter, type Reservation, type SharedStore, slidingWindow, tokenBucket } from '../src/index.ts';
 import { redisStore } from '../src/redis.ts';
+import { memoryStore } from '../src/stores.ts';
 
 const rate = per(1, 'hour');
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -129,7 +130,7 @@ test('one signal that ends many waits asks the limits no more than once', async 
   expect(asked).toBeLessThanOrEqual(1);
 });
 
-async function changesKind(store: () => Store | undefined) {
+async function changesKind(store: () => SharedStore | undefined) {
   const makers = [
     () => tokenBucket({ name: 'x', rate, burst: 5 }),
     () => slidingWindow({ name: 'x', limit: 5, windowMs: 60_000 }),

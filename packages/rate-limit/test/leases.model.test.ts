@@ -1,8 +1,9 @@
 import { ManualClock, requireServer, until } from '@tidegate/test-kit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Change, type Command, leased, memoryStore, per, RateLimiter, type Reply, type Store, tokenBucket } from '../src/index.ts';
+import { type Change, type Command, per, RateLimiter, type Reply, type Store, tokenBucket } from '../src/index.ts';
 import { redisStore } from '../src/redis.ts';
+import { leased, memoryStore } from '../src/stores.ts';
 import { ioredis, limiterOn, redisServer } from './redis-connections.ts';
 import { runs } from './runs.ts';
 

@@ -1,16 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import {
-  type Command,
-  leased,
-  memoryStore,
-  per,
-  RateLimiter,
-  type Store,
-  slidingWindow,
-  type TokenBucket,
-  tokenBucket,
-} from '../src/index.ts';
+import { type Command, per, RateLimiter, type Store, slidingWindow, type TokenBucket, tokenBucket } from '../src/index.ts';
+import { leased, memoryStore } from '../src/stores.ts';
 import { FaultyStore } from './faulty-store.ts';
 import { limiterOn } from './redis-connections.ts';
 

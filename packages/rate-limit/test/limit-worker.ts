@@ -1,9 +1,10 @@
 import { connect } from 'node:net';
 import { Redis } from 'ioredis';
 import { Pool } from 'pg';
-import { type RateLimiter as Limiter, leased, per, RateLimiter, type Store, tokenBucket } from '../src/index.ts';
+import { type RateLimiter as Limiter, per, RateLimiter, type SharedStore, tokenBucket } from '../src/index.ts';
 import { postgresStore } from '../src/postgres.ts';
 import { redisStore } from '../src/redis.ts';
+import { leased } from '../src/stores.ts';
 
 /** One of several processes: lets calls through to a target for so long, as the limit that all share allows, from 16 callers at once. */
 interface Orders {
@@ -45,7 +46,7 @@ async function call(limits: Limiter): Promise<void> {
   }
 }
 
-function opened(): { store: Store; end: () => Promise<unknown> } {
+function opened(): { store: SharedStore; end: () => Promise<unknown> } {
   if (orders.url.startsWith('redis:')) {
     const client = new Redis(orders.url, { retryStrategy: () => 20, maxRetriesPerRequest: null });
     client.on('error', () => {}); // the server is killed on purpose

@@ -4,9 +4,10 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { calendarQuota } from '../src/calendar.ts';
 import { systemClock } from '../src/clock.ts';
-import { type Command, concurrency, type Demand, memoryStore, per, type Reply, slidingWindow, tokenBucket } from '../src/index.ts';
+import { type Command, concurrency, type Demand, per, type Reply, slidingWindow, tokenBucket } from '../src/index.ts';
 import { checkedSchema } from '../src/postgres/schema.ts';
 import { PostgresStore } from '../src/postgres/store.ts';
+import { memoryStore } from '../src/stores.ts';
 import { runs } from './runs.ts';
 
 const present = requireServer('postgres');

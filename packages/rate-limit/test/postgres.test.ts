@@ -4,7 +4,17 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { calendarQuota } from '../src/calendar.ts';
 import { systemClock } from '../src/clock.ts';
 import { type OpenedStore, storeContract } from '../src/contract.ts';
-import { concurrency, per, RateLimiter, type Reply, type Store, slidingWindow, type Take, tokenBucket } from '../src/index.ts';
+import {
+  concurrency,
+  per,
+  RateLimiter,
+  type Reply,
+  type SharedStore,
+  type Store,
+  slidingWindow,
+  type Take,
+  tokenBucket,
+} from '../src/index.ts';
 import { checkedSchema } from '../src/postgres/schema.ts';
 import { PostgresStore } from '../src/postgres/store.ts';
 import { type PostgresStoreOptions, postgresSchema, postgresStore } from '../src/postgres.ts';
@@ -50,7 +60,7 @@ function newPool(more?: pg.PoolConfig): pg.Pool {
   return pool;
 }
 
-function newStore(pool: pg.Pool, options?: PostgresStoreOptions): Store {
+function newStore(pool: pg.Pool, options?: PostgresStoreOptions): SharedStore {
   const store = postgresStore(pool, options);
   open.unshift(store);
   return store;

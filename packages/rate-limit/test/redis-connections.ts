@@ -2,7 +2,7 @@ import { type ManagedServer, startProxy, startRedis, type TcpProxy } from '@tide
 import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster } from 'redis';
 import { onTestFinished } from 'vitest';
-import { type Limit, RateLimiter, type RateLimiterOptions, type Store } from '../src/index.ts';
+import { type Limit, RateLimiter, type RateLimiterOptions, type SharedStore } from '../src/index.ts';
 
 /** What a test opens here is let go of when it ends, the latest first. */
 
@@ -60,7 +60,7 @@ export async function nodeRedisCluster(port: number) {
 
 /** A limiter of keys, which waits for its store as long as a test may take on a busy machine. */
 export function limiterOn(
-  store: Store,
+  store: SharedStore,
   limits: readonly Limit<string>[],
   options: Partial<RateLimiterOptions<string>> = {},
 ): RateLimiter<string> {

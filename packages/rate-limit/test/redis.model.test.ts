@@ -2,8 +2,8 @@ import { type ManagedServer, requireServer, startRedis } from '@tidegate/test-ki
 import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { memoryStore } from '../src/index.ts';
 import { redisStore } from '../src/redis.ts';
+import { memoryStore } from '../src/stores.ts';
 import { runs } from './runs.ts';
 import { steps, Twins } from './store-commands.ts';
 

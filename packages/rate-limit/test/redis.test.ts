@@ -3,8 +3,9 @@ import { Cluster, Redis } from 'ioredis';
 import { createClient, createCluster } from 'redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type OpenedStore, storeContract } from '../src/contract.ts';
-import { leased, per, type Store, slidingWindow, tokenBucket } from '../src/index.ts';
+import { per, type Store, slidingWindow, tokenBucket } from '../src/index.ts';
 import { redisStore } from '../src/redis.ts';
+import { leased } from '../src/stores.ts';
 import { calls, clusterServer, ioredis, ioredisCluster, limiterOn, nodeRedis, nodeRedisCluster, redisServer } from './redis-connections.ts';
 
 const present = requireServer('redis');

@@ -1,15 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { beforeEach, describe, expect, test } from 'vitest';
-import {
-  concurrency,
-  memoryStore,
-  per,
-  RateLimiter,
-  type RateLimiterOptions,
-  type Store,
-  slidingWindow,
-  tokenBucket,
-} from '../src/index.ts';
+import { concurrency, per, RateLimiter, type RateLimiterOptions, type SharedStore, slidingWindow, tokenBucket } from '../src/index.ts';
+import { memoryStore } from '../src/stores.ts';
 
 interface Call {
   readonly org: string;
@@ -21,7 +13,7 @@ beforeEach(() => {
   clock = new ManualClock();
 });
 
-const kinds: [string, () => Store | undefined][] = [
+const kinds: [string, () => SharedStore | undefined][] = [
   ['in the memory of the limiter', () => undefined],
   ['in a store', () => memoryStore({ clock })],
 ];

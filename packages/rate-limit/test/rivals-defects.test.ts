@@ -1,6 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, test } from 'vitest';
-import { type Limit, memoryStore, per, RateLimiter, slidingWindow, tokenBucket } from '../src/index.ts';
+import { type Limit, per, RateLimiter, slidingWindow, tokenBucket } from '../src/index.ts';
+import { memoryStore } from '../src/stores.ts';
 import { FaultyStore } from './faulty-store.ts';
 
 // Each test is named for a defect that was measured in another limiter. None of them may appear here.

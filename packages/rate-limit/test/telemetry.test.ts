@@ -4,9 +4,10 @@ import { AggregationTemporality, InMemoryMetricExporter, MeterProvider, Periodic
 import { ManualClock } from '@tidegate/test-kit';
 import * as client from 'prom-client';
 import { afterEach, describe, expect, test } from 'vitest';
-import { concurrency, memoryStore, per, RateLimiter, type Store, tokenBucket } from '../src/index.ts';
+import { concurrency, per, RateLimiter, tokenBucket } from '../src/index.ts';
 import { instrumentRateLimiters, type OtelOptions, type TelemetrySource } from '../src/otel.ts';
 import { registerRateLimiters } from '../src/prometheus.ts';
+import { memoryStore, sharedStore } from '../src/stores.ts';
 
 type Numbers = Record<string, number>;
 
@@ -88,11 +89,11 @@ describe.each([
     let up = false;
     const clock = new ManualClock();
     const memory = memoryStore({ clock });
-    const store: Store = {
+    const store = sharedStore({
       ...memory,
       run: (...command) => (up ? memory.run(...command) : Promise.reject(new Error('down'))),
       close: () => memory.close(),
-    };
+    });
     const limiter = new RateLimiter({ name: 'search', store, clock, limits: [tokenBucket({ onStoreError: 'local' })] });
     const { numbers } = outlet(limiter);
     const counts = (degraded: string) =>
@@ -118,11 +119,11 @@ describe.each([
   test('counts lost leases', async () => {
     const clock = new ManualClock();
     const memory = memoryStore({ clock });
-    const store: Store = {
+    const store = sharedStore({
       run: async (command, change) =>
-        command.do === 'renew' ? { done: false, granted: 0, now: 0, limits: [] } : memory.run(command, change),
+        command.do === 'renew' ? { ...(await memory.run(command, change)), done: false } : memory.run(command, change),
       close: () => memory.close(),
-    };
+    });
     const limiter = new RateLimiter({ name: 'jobs', store, clock, limits: [concurrency({ limit: 1, leaseMs: 300 })] });
     const { numbers } = outlet(limiter);
     const { signal } = await limiter.reserve();

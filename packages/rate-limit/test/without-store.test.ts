@@ -1,6 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type OnStoreError, per, RateLimiter, type RateLimiterOptions, type Reservation, tokenBucket } from '../src/index.ts';
+import { sharedStore } from '../src/stores.ts';
 import { FaultyStore } from './faulty-store.ts';
 
 let clock: ManualClock;
@@ -195,7 +196,7 @@ test.each<[string, unknown]>([
   ],
 ])('a store that answers %s has not answered', async (_what, reply) => {
   const told: unknown[] = [];
-  limiter = new RateLimiter<string>({ clock, store: { run: () => reply as never, close: async () => {} } });
+  limiter = new RateLimiter<string>({ clock, store: sharedStore({ run: () => reply as never, close: async () => {} }) });
   limiter.on('store-failed', ({ error }) => told.push(error));
   expect(await limiter.consume('a')).toMatchObject({ allowed: false, code: 'ERR_STORE_UNAVAILABLE' });
   expect(told).toEqual([expect.objectContaining({ message: expect.stringContaining('the store answered') })]);

@@ -1,7 +1,8 @@
 import { ManualClock, until } from '@tidegate/test-kit';
 import { parseList } from 'structured-headers';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { concurrency, memoryStore, per, RateLimiter, type Store, tokenBucket } from '../../src/index.ts';
+import { concurrency, per, RateLimiter, tokenBucket } from '../../src/index.ts';
+import { memoryStore, sharedStore } from '../../src/stores.ts';
 import { type Asked, adapters, type Started } from './servers.ts';
 
 let clock: ManualClock;
@@ -117,7 +118,7 @@ describe.each(Object.entries(adapters))('%s', (_, start) => {
   });
 
   test('answers 503 where the store fails', async () => {
-    const store: Store = { run: () => Promise.reject(new Error('down')), close: async () => {} };
+    const store = sharedStore({ run: () => Promise.reject(new Error('down')), close: async () => {} });
     await serve({ limiter: new RateLimiter<string>({ key: (user) => user, limits: [ten()], store }) });
     const response = await ask();
     expect(response.status).toBe(503);
@@ -218,7 +219,7 @@ describe.each(toldOfConnections)('%s', (_, start) => {
     let answer: () => void = () => {};
     const kept = memoryStore({ clock });
     let asked = 0;
-    const store: Store = {
+    const store = sharedStore({
       run: async (command, change) => {
         asked += 1;
         if (asked === 1) {
@@ -229,7 +230,7 @@ describe.each(toldOfConnections)('%s', (_, start) => {
         return kept.run(command, change);
       },
       close: () => kept.close(),
-    };
+    });
     const limits = [ten(), concurrency<string>({ limit: 1 })];
     const limiter = new RateLimiter<string>({ key: (user) => user, limits, store, decisionTimeoutMs: 60_000 });
     await serveWith(start, { limiter });

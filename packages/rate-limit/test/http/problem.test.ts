@@ -1,7 +1,8 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { expect, test } from 'vitest';
 import { problemOf } from '../../src/http.ts';
-import { per, RateLimiter, type Refused, type Store, tokenBucket } from '../../src/index.ts';
+import { per, RateLimiter, type Refused, tokenBucket } from '../../src/index.ts';
+import { sharedStore } from '../../src/stores.ts';
 
 const limits = [tokenBucket({ name: 'minute', rate: per(6, 'minute'), burst: 2 })];
 const refusal = async (limiter: RateLimiter, cost: number) => (await limiter.consume(undefined, { cost })) as Refused;
@@ -28,7 +29,7 @@ test('a cost that never fits is 413, which clients do not repeat, and names no w
 });
 
 test('a store that fails is 503, and its limits are not told', async () => {
-  const store: Store = { run: () => Promise.reject(new Error('down')), close: async () => {} };
+  const store = sharedStore({ run: () => Promise.reject(new Error('down')), close: async () => {} });
   const problem = problemOf(await refusal(new RateLimiter({ limits, store }), 1));
   expect(problem).toEqual({
     type: 'https://iana.org/assignments/http-problem-types#temporary-reduced-capacity',
