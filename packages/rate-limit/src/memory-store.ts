@@ -90,7 +90,7 @@ class MemoryStore implements Store {
     if (entry.leases !== undefined) entry.state[0] = entry.leases.count(now);
     const renewed = version > entry.version && carry === 'reset';
     if (renewed || String(entry.rule.settings) !== String(rule.settings)) {
-      const mode = version > entry.version ? carry : 'used';
+      const mode = version > entry.version ? carry : 'kept';
       const held = entry.held === undefined ? undefined : carriedHeld(entry.held, entry.rule as BucketRule, rule as BucketRule, now, mode);
       entry.state = rule.carry(entry.state, entry.rule, now, mode);
       entry.held = held;
@@ -193,7 +193,7 @@ function reply({ rule, state }: Entry, now: number, { cost }: Demand, detail: bo
   };
 }
 
-function carriedHeld(held: Held, from: BucketRule, to: BucketRule, now: number, mode: Change['carry']): Held {
+function carriedHeld(held: Held, from: BucketRule, to: BucketRule, now: number, mode: Change['carry'] | 'kept'): Held {
   const units = mode === 'reset' ? 0 : Math.ceil((from.reservations.sum(held) / from.perToken) * to.perToken);
   return Float64Array.of(Math.floor(now / to.reservations.spellUs), units, 0);
 }

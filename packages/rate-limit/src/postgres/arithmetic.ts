@@ -63,7 +63,7 @@ BEGIN
   RETURN (part + rule[3]) * rule[2] - now;
 END $tidegate$;`;
 
-/** A state [level, at, more …] under the rule \`was\`, turned into one under \`rule\` of the same kind. \`mode\`: 0 used, 1 proportional, 2 reset. */
+/** A state [level, at, more …] under the rule \`was\`, turned into one under \`rule\` of the same kind. \`mode\`: 0 used, 1 proportional, 2 reset, 3 kept. */
 const carried = (prefix: string) => `
 CREATE OR REPLACE FUNCTION ${prefix}_carried"(s float8[], was float8[], rule float8[], now float8, mode int) RETURNS float8[] ${pure} AS $tidegate$
 DECLARE
@@ -76,9 +76,10 @@ BEGIN
   IF rule[1] = 1 THEN
     IF cardinality(s) > 2 THEN counts := ARRAY[floor(now / rule[6]), CASE mode WHEN 2 THEN 0 ELSE ceil((s[4] + s[5]) / was[3] * rule[3]) END, 0]; END IF;
     IF mode = 2 THEN RETURN ARRAY[0, 0] || counts; END IF;
-    IF was[3] = rule[3] AND was[4] = rule[4] THEN RETURN ARRAY[least(s[1], rule[5]), s[2]] || counts; END IF;
-    IF mode = 0 THEN share := s[1] / was[3] * rule[3]; ELSE share := s[1] / was[4] * rule[4]; END IF;
-    RETURN ARRAY[least(ceil(share), CASE WHEN s[1] > was[4] THEN rule[5] ELSE rule[4] END), s[2]] || counts;
+    IF was[3] = rule[3] AND was[4] = rule[4] THEN RETURN ARRAY[s[1], s[2]] || counts; END IF;
+    IF mode = 1 THEN share := s[1] / was[4] * rule[4]; ELSE share := s[1] / was[3] * rule[3]; END IF;
+    IF mode <> 3 THEN share := least(ceil(share), CASE WHEN s[1] > was[4] THEN rule[5] ELSE rule[4] END); END IF;
+    RETURN ARRAY[ceil(share), s[2]] || counts;
   ELSIF rule[1] = 2 THEN
     part := floor(now / rule[2]);
     counts := array_fill(0::float8, ARRAY[rule[3]::int]);
@@ -88,16 +89,16 @@ BEGIN
       FOR i IN 0 .. rule[3]::int - 1 LOOP -- sums are rounded up, not their parts
         k := 1 + (s[2] - i - floor((s[2] - i) / rule[3]) * rule[3])::int;
         total := total + s[2 + k];
-        counts[k] := CASE mode WHEN 0 THEN total ELSE ceil(total * rule[4] / was[4]) END - share;
+        counts[k] := CASE mode WHEN 1 THEN ceil(total * rule[4] / was[4]) ELSE total END - share;
         share := share + counts[k];
       END LOOP;
       RETURN ARRAY[share, s[2]] || counts;
     END IF;
-    share := CASE mode WHEN 0 THEN s[1] ELSE ceil(s[1] * rule[4] / was[4]) END;
+    share := CASE mode WHEN 1 THEN ceil(s[1] * rule[4] / was[4]) ELSE s[1] END;
     counts[1 + (part - floor(part / rule[3]) * rule[3])::int] := share;
     RETURN ARRAY[share, part] || counts;
   ELSIF rule[1] = 3 THEN
-    RETURN ARRAY[CASE mode WHEN 0 THEN s[1] WHEN 1 THEN ceil(s[1] / was[2] * rule[2]) ELSE 0 END, CASE WHEN s[2] >= rule[4] THEN rule[4] ELSE rule[3] END];
+    RETURN ARRAY[CASE mode WHEN 1 THEN ceil(s[1] / was[2] * rule[2]) WHEN 2 THEN 0 ELSE s[1] END, CASE WHEN s[2] >= rule[4] THEN rule[4] ELSE rule[3] END];
   END IF;
   RETURN s;
 END $tidegate$;`;

@@ -88,7 +88,7 @@ export const opening = (prefix: string) => `
           s := ARRAY[rl[r], ra[r]];
           IF o >= 0 THEN s := s || st[o + 1 : o + was[3]::int]; END IF;
         END IF;
-        s := ${prefix}_carried"(s, was, rule, now, CASE WHEN version > rv[r] THEN mode ELSE 0 END);
+        s := ${prefix}_carried"(s, was, rule, now, CASE WHEN version > rv[r] THEN mode ELSE 3 END);
         rl[r] := s[1]; ra[r] := s[2];
         IF o >= 0 THEN
           ro[r] := cardinality(st);

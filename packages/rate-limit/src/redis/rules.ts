@@ -39,18 +39,17 @@ local function open_bucket(v, r)
   if #v == 72 then s[6], s[7], s[8], s[9] = unpack_('<dddd', v, 41) end
   if not (s[1] >= 0 and s[2] >= 0 and s[3] >= 1 and s[4] >= 1 and s[5] >= 0 and s[7] >= 0 and s[8] >= 0 and s[9] >= 0) then return nil end
   if max(s[1], s[2], s[3], s[4], s[5], s[7], s[8], s[9]) > too_much then return nil end
-  local carry = r.version > s[5] and r.carry or 'used'
+  local carry = r.version > s[5] and r.carry or 'kept'
   if carry == 'reset' then return { 0, 0, r.token, r.capacity, r.version, r.spell, 0, 0, 0 } end
   if s[3] ~= r.token or s[4] ~= r.capacity or s[6] ~= r.spell then
     local held = s[8] + s[9]
     if held > 0 then s[7], s[8], s[9] = floor(now / r.spell), ceil(held / s[3] * r.token), 0 end
-    local most = s[1] > s[4] and r.floor or r.capacity
     if s[3] ~= r.token or s[4] ~= r.capacity then
-      s[1] = min(ceil(carry == 'used' and s[1] / s[3] * r.token or s[1] / s[4] * r.capacity), most)
+      local most = carry == 'kept' and math.huge or s[1] > s[4] and r.floor or r.capacity
+      s[1] = min(ceil(carry == 'proportional' and s[1] / s[4] * r.capacity or s[1] / s[3] * r.token), most)
     end
     s[3], s[4], s[6] = r.token, r.capacity, r.spell
   end
-  s[1] = min(s[1], r.floor)
   s[5] = max(s[5], r.version)
   return s
 end
@@ -147,12 +146,12 @@ local window = {
     if not v then return new_window(r, 0) end
     local good, s = pcall(read_window, v)
     if not good or not s then return nil end
-    local carry = r.version > s[4] and r.carry or 'used'
+    local carry = r.version > s[4] and r.carry or 'kept'
     if carry == 'reset' then return new_window(r, floor(now / r.part)) end
     if s[1] ~= r.part or s[2] ~= r.parts or s[3] ~= r.most then
       advance_window(s, now)
       local old = s
-      local function scaled(used) return carry == 'used' and used or ceil(used * r.most / old[3]) end
+      local function scaled(used) return carry == 'proportional' and ceil(used * r.most / old[3]) or used end
       if s[1] ~= r.part or s[2] ~= r.parts then
         s = new_window(r, floor(now / r.part))
         count(s, s[5], scaled(old[6]))
@@ -208,7 +207,7 @@ local quota = {
     if #v ~= 56 then return nil end
     local s = { unpack_('<ddddddd', v) }
     if not (s[1] >= 0 and s[2] >= 0 and s[3] >= 1 and s[4] >= 0) or max(s[1], s[2], s[3], s[4]) > too_much then return nil end
-    local carry = r.version > s[4] and r.carry or 'used'
+    local carry = r.version > s[4] and r.carry or 'kept'
     if carry == 'reset' or s[3] ~= r.most or s[5] ~= r.unit or s[6] ~= r.zone then
       if carry == 'reset' or now >= s[7] then s[2] = 0 end
       if carry == 'proportional' then s[2] = ceil(s[2] / s[3] * r.most) end

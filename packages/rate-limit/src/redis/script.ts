@@ -37,7 +37,7 @@ local function plain_bucket(k, r)
   if not v or #v ~= 40 then return nil end
   local used, at, token, capacity, version = unpack_('<ddddd', v)
   if token ~= r.token or capacity ~= r.capacity or version < r.version or at > now then return nil end
-  local s = { max(0, min(used, r.floor) - (now - at) * r.per_us), now, token, capacity, version, r.spell, 0, 0, 0 }
+  local s = { max(0, used - (now - at) * r.per_us), now, token, capacity, version, r.spell, 0, 0, 0 }
   S[k] = s
   return s
 end

@@ -88,10 +88,10 @@ export class CalendarQuotaRule implements Rule {
     return new CalendarQuotaRule(Math.max(1, Math.floor(this.most / processes)), this.#unit, this.#timeZone);
   }
 
-  carry(state: Float64Array, from: Rule, now: number, mode: Carry): Float64Array {
+  carry(state: Float64Array, from: Rule, now: number, mode: Carry | 'kept'): Float64Array {
     from.advance(state, 0, now);
     const [began = 0, used = 0] = state;
-    const share = mode === 'used' ? used : Math.ceil((used / from.most) * this.most);
+    const share = mode === 'proportional' ? Math.ceil((used / from.most) * this.most) : used;
     return Float64Array.of(this.periodAt(Math.max(began, now)).start, mode === 'reset' ? 0 : share);
   }
 

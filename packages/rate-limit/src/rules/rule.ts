@@ -57,6 +57,9 @@ export interface Rule {
   fullIn(state: Float64Array, at: number, now: number): number;
   /** The rule that each of so many processes goes by which cannot ask what the others do. */
   part(processes: number): Rule;
-  /** Turns the state of a key under the rule `from` of the same kind, as it was last left, into one under this rule, which may be changed. */
-  carry(state: Float64Array, from: Rule, now: number, mode: Carry): Float64Array;
+  /**
+   * Turns the state of a key under the rule `from` of the same kind, as it was last left, into one under this rule; `from`'s is not needed
+   * any more. `kept` is for a process that does not go by the latest limits: what was used stays used, be it more than the limit.
+   */
+  carry(state: Float64Array, from: Rule, now: number, mode: Carry | 'kept'): Float64Array;
 }

@@ -129,14 +129,14 @@ export class SlidingWindowRule implements Rule {
     return new SlidingWindowRule(Math.max(1, Math.floor(this.most / processes)), this.windowMs, this.#parts - 1);
   }
 
-  carry(state: Float64Array, from: Rule, now: number, mode: Carry): Float64Array {
+  carry(state: Float64Array, from: Rule, now: number, mode: Carry | 'kept'): Float64Array {
     const old = from as SlidingWindowRule;
     const carried = new Float64Array(this.slots);
     const current = Math.floor(now / this.#partUs);
     carried[0] = current;
     if (mode === 'reset') return carried;
     old.advance(state, 0, now);
-    const scaled = (used: number) => (mode === 'used' ? used : Math.ceil((used * this.most) / old.most));
+    const scaled = (used: number) => (mode === 'proportional' ? Math.ceil((used * this.most) / old.most) : used);
     if (old.#partUs !== this.#partUs || old.#parts !== this.#parts) {
       this.#count(carried, 0, current, scaled(state[1] as number));
       return carried;

@@ -161,13 +161,15 @@ export class BucketRule implements Rule {
     );
   }
 
-  carry(state: Float64Array, from: Rule, _now: number, mode: Carry): Float64Array {
+  carry(state: Float64Array, from: Rule, _now: number, mode: Carry | 'kept'): Float64Array {
     const old = from as BucketRule;
     const [used = 0, since = 0] = state;
     if (mode === 'reset') return new Float64Array(2);
-    if (old.perToken === this.perToken && old.capacity === this.capacity) return Float64Array.of(Math.min(used, this.floor), since);
-    const share = mode === 'used' ? (used / old.perToken) * this.perToken : (used / old.capacity) * this.capacity;
-    return Float64Array.of(Math.min(Math.ceil(share), used > old.capacity ? this.floor : this.capacity), since);
+    if (old.perToken === this.perToken && old.capacity === this.capacity) return Float64Array.of(used, since);
+    // kept is never cut to the capacity: where processes go by old and new limits at once, that would forget what was used at each change
+    const most = mode === 'kept' ? Number.POSITIVE_INFINITY : used > old.capacity ? this.floor : this.capacity;
+    const share = mode === 'proportional' ? (used / old.capacity) * this.capacity : (used / old.perToken) * this.perToken;
+    return Float64Array.of(Math.min(Math.ceil(share), most), since);
   }
 
   /** What is used at `now`. Where the clock went back, what comes back by then comes again, but never more than a full bucket. */
