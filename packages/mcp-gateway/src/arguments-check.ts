@@ -100,15 +100,36 @@ function bounded(check: Check): Check {
     if (tooSlow) return { kind: 'unchecked', reason: `its inputSchema took longer than ${bounds.checkMs} ms to check` };
     context['check'] = () => check(args);
     try {
-      return script.runInContext(context, { timeout: bounds.checkMs }) as Verdict;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
-      tooSlow = true;
-      return { kind: 'unfit', problem: `could not be checked within ${bounds.checkMs} ms` };
+      for (let tries = 1; ; tries += 1) {
+        const began = process.cpuUsage();
+        const verdict = inTime(script, context);
+        if (verdict !== undefined) return verdict;
+        if (tries < mostTries && stoodStill(began)) continue;
+        tooSlow = true;
+        return { kind: 'unfit', problem: `could not be checked within ${bounds.checkMs} ms` };
+      }
     } finally {
       context['check'] = undefined;
     }
   };
+}
+
+/** So often a check is made that ran out of time while the process was not given any. */
+const mostTries = 4;
+
+function inTime(script: vm.Script, context: vm.Context): Verdict | undefined {
+  try {
+    return script.runInContext(context, { timeout: bounds.checkMs }) as Verdict;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return undefined;
+    throw error;
+  }
+}
+
+/** Whether it was the machine that was busy and not the check: the timeout is by the clock on the wall. */
+function stoodStill(began: NodeJS.CpuUsage): boolean {
+  const { user, system } = process.cpuUsage(began);
+  return (user + system) / 1_000 < bounds.checkMs / 2;
 }
 
 /** The first things that are wrong, with their places. */

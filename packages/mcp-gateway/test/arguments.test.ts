@@ -137,6 +137,24 @@ describe('a check that takes long', () => {
     expect(check.verdict(tool, args)).toMatchObject({ kind: 'unchecked' });
     expect(performance.now() - again).toBeLessThan(50);
   });
+
+  test('is made again where the process was not given any time, as on a machine that is too busy', () => {
+    const check = new ArgumentsCheck();
+    const tool = { name: 'x', inputSchema: object({ a: { pattern: '^a+$' } }) } as never;
+    let stalls = 2;
+    const args = {
+      get a() {
+        if (stalls > 0) {
+          stalls -= 1;
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150); // takes time, and none of the processor
+        }
+        return 'aa';
+      },
+    };
+    expect(check.verdict(tool, args)).toEqual({ kind: 'fit' });
+    expect(stalls).toBe(0);
+    expect(check.verdict(tool, { a: 'b' })).toMatchObject({ kind: 'unfit', problem: expect.stringContaining('/a') });
+  });
 });
 
 describe('the stage', () => {
