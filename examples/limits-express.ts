@@ -2,12 +2,12 @@
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 
+const { sharedStore } = await import('@tidegate/rate-limit/stores');
 const down = sharedStore({ run: () => Promise.reject(new Error('connection refused')), close: async () => {} });
 
 import { per, RateLimiter, tokenBucket } from '@tidegate/rate-limit';
 import { expressLimit } from '@tidegate/rate-limit/express';
 import { type AddressSource, addressKey, clientAddress } from '@tidegate/rate-limit/http';
-import { sharedStore } from '@tidegate/rate-limit/stores';
 
 const key = (user: string) => user;
 const client = clientAddress(); // behind a proxy: { trustedProxies: ['10.0.0.0/8'] }

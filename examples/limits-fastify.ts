@@ -1,12 +1,12 @@
 // A store that cannot be reached, for the route that shows it.
 import Fastify from 'fastify';
 
+const { sharedStore } = await import('@tidegate/rate-limit/stores');
 const down = sharedStore({ run: () => Promise.reject(new Error('connection refused')), close: async () => {} });
 
 import { per, RateLimiter, tokenBucket } from '@tidegate/rate-limit';
 import { fastifyLimit } from '@tidegate/rate-limit/fastify';
 import { type AddressSource, addressKey, clientAddress } from '@tidegate/rate-limit/http';
-import { sharedStore } from '@tidegate/rate-limit/stores';
 
 const key = (user: string) => user;
 const client = clientAddress(); // behind a proxy: { trustedProxies: ['10.0.0.0/8'] }

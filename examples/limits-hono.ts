@@ -2,12 +2,12 @@
 import { type HttpBindings, serve } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 
+const { sharedStore } = await import('@tidegate/rate-limit/stores');
 const down = sharedStore({ run: () => Promise.reject(new Error('connection refused')), close: async () => {} });
 
 import { per, RateLimiter, tokenBucket } from '@tidegate/rate-limit';
 import { honoLimit } from '@tidegate/rate-limit/hono';
 import { addressKey, clientAddress } from '@tidegate/rate-limit/http';
-import { sharedStore } from '@tidegate/rate-limit/stores';
 
 type Served = Context<{ Bindings: HttpBindings }>;
 

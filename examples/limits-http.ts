@@ -2,11 +2,11 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
+const { sharedStore } = await import('@tidegate/rate-limit/stores');
 const down = sharedStore({ run: () => Promise.reject(new Error('connection refused')), close: async () => {} });
 
 import { per, RateLimiter, tokenBucket } from '@tidegate/rate-limit';
 import { addressKey, clientAddress, nodeLimit } from '@tidegate/rate-limit/http';
-import { sharedStore } from '@tidegate/rate-limit/stores';
 
 const key = (user: string) => user;
 const client = clientAddress(); // behind a proxy: { trustedProxies: ['10.0.0.0/8'] }
