@@ -16,6 +16,8 @@ const questions: Readonly<Record<string, { readonly ours: string; readonly rival
   'many-breakers': { ours: '@tidegate/circuit-breaker', rivals: ['cockatiel', 'opossum'] },
   'rate-limit': { ours: '@tidegate/rate-limit', rivals: ['limiter', 'rate-limiter-flexible'] },
   'million-keys': { ours: '@tidegate/rate-limit', rivals: ['limiter', 'rate-limiter-flexible'] },
+  'redis-limits': { ours: '@tidegate/rate-limit', rivals: ['ioredis', 'rate-limiter-flexible'] },
+  'postgres-limits': { ours: '@tidegate/rate-limit', rivals: ['pg', 'rate-limiter-flexible'] },
   gateway: { ours: '@tidegate/mcp-gateway...', rivals: [] },
 };
 
@@ -65,6 +67,7 @@ async function buildAll(asked: readonly string[]): Promise<void> {
     format: ['esm'],
     target: 'node20',
     skipNodeModulesBundle: true,
+    noExternal: ['@tidegate/test-kit'], // has no dist
     clean: true,
     silent: true,
     config: false,

@@ -3,6 +3,9 @@ import everything from '../vitest.config.ts';
 /** Tests of doors around the decisions: they take seconds, and catch nothing in a decision that its own tests do not. */
 const ofDoors = [
   'packages/circuit-breaker/test/{breaker-fetch,classifiers,record-calls,registry,replay*,policy-file*,sdk-clients,telemetry}.*',
+  'packages/rate-limit/test/{postgres*,redis*,processes*,telemetry}.*',
+  'packages/rate-limit/test/follow-provider.test.ts',
+  'packages/rate-limit/test/http/{adapters,frameworks,services}.*',
   'packages/cost-tracker/test/{processes,sqlite}.*',
 ];
 

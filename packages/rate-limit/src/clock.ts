@@ -10,9 +10,13 @@ export interface Clock {
   clearTimeout(timer: unknown): void;
 }
 
+// The global `performance` is behind a getter, which costs more than all else that a call does with time. Fake timers that
+// replace it replace `Date` as well, a look at which costs nothing.
+const [ownDate, ownPerformance] = [Date, performance];
+
 /** The process's own clock. The globals are looked up at each call, so that fake timers drive it too. */
 export const systemClock: Clock = {
-  now: () => performance.now(),
+  now: () => (Date === ownDate ? ownPerformance : performance).now(),
   wall: () => Date.now(),
   setTimeout: (fn, ms) => setTimeout(fn, ms),
   clearTimeout: (timer) => clearTimeout(timer as NodeJS.Timeout),

@@ -1,3 +1,5 @@
+import { checkedKey } from './demand.ts';
+
 /** How many shared places take the keys that find no place of their own. */
 const overflowPlaces = 64;
 
@@ -5,24 +7,27 @@ const overflowPlaces = 64;
  * The numbers of many keys in one typed array: no object and no timer a key.
  *
  * Bounded: a key is forgotten when its numbers have all passed, looked for two keys at a time whenever a new one comes.
- * Where every key is still in use, a new one shares a place with other such keys; the place then holds the latest of their
- * instants, so that crowding refuses more and never lets a blocked key through.
+ * Where every key is still in use, a new one shares a place with other such keys, and what any of them uses counts for all, so that
+ * crowding refuses more and never lets a blocked key through.
  */
 export class Memory {
   readonly #places = new Map<string, number>();
   readonly #perKey: number;
   readonly #maxKeys: number;
+  readonly #passed: (numbers: Float64Array, at: number, key: string) => boolean;
   readonly #free: number[] = [];
   #sweep: IterableIterator<[string, number]>;
   #used = overflowPlaces;
-  /** The instants: `perKey` numbers at each place. */
-  instants: Float64Array;
+  /** `perKey` numbers at each place. */
+  numbers: Float64Array;
 
-  constructor(perKey: number, maxKeys: number) {
+  /** `passed` says whether the numbers of a key are as good as those of a new one. */
+  constructor(perKey: number, maxKeys: number, passed: (numbers: Float64Array, at: number, key: string) => boolean) {
     this.#perKey = perKey;
     this.#maxKeys = maxKeys;
+    this.#passed = passed;
     this.#sweep = this.#places.entries();
-    this.instants = new Float64Array((overflowPlaces + 192) * perKey);
+    this.numbers = new Float64Array((overflowPlaces + 192) * perKey);
   }
 
   /** Keys that have a place of their own. */
@@ -30,9 +35,9 @@ export class Memory {
     return this.#places.size;
   }
 
-  /** Where in {@link Memory.instants} the numbers of `key` begin; a new key gets a place. */
-  place(key: string, passed: (at: number) => boolean): number {
-    return this.#places.get(key) ?? this.#placeForNew(key, passed);
+  /** Where in {@link Memory.numbers} those of `key` begin; a new key gets a place. */
+  place(key: string): number {
+    return this.#places.get(key) ?? this.#placeForNew(key);
   }
 
   /** As {@link Memory.place}, but gives a new key no place: it reads those whose numbers it would begin with. */
@@ -40,24 +45,40 @@ export class Memory {
     return this.#places.get(key) ?? this.#overflow(key);
   }
 
-  /** Empties a key's own place. A shared one stays, because emptying it would let the others through. */
-  clear(key: string, passed: (at: number) => boolean): void {
-    const at = this.place(key, passed);
-    if (at >= overflowPlaces * this.#perKey) this.instants.fill(0, at, at + this.#perKey);
+  /** Whether several keys share the place at `at`. */
+  isShared(at: number): boolean {
+    return at < overflowPlaces * this.#perKey;
   }
 
-  #placeForNew(key: string, passed: (at: number) => boolean): number {
-    this.#forgetPassed(this.#places.size >= this.#maxKeys ? 16 : 2, passed);
+  /** Empties a key's own place. A shared one stays, because emptying it would let the others through. */
+  clear(key: string): void {
+    const at = this.place(key);
+    if (!this.isShared(at)) this.numbers.fill(0, at, at + this.#perKey);
+  }
+
+  /** Takes over every key of another memory, and the shared places; `copy` fills the numbers of one. */
+  adopt(source: Memory, copy: (from: number, at: number) => void): void {
+    for (let place = 0; place < overflowPlaces; place += 1) copy(place * source.#perKey, place * this.#perKey);
+    for (const [key, from] of source.#places) {
+      const at = this.#places.get(key) ?? this.#append();
+      this.#places.set(key, at);
+      copy(from, at);
+    }
+  }
+
+  #placeForNew(key: string): number {
+    checkedKey(key); // here and not at each call, which has to be fast: no other key is ever known
+    this.#forgetPassed(this.#places.size >= this.#maxKeys ? 16 : 2);
     const shared = this.#overflow(key);
     if (this.#places.size >= this.#maxKeys) return shared;
     const at = this.#free.pop() ?? this.#append();
     // whoever shared that place may be this key
-    this.instants.copyWithin(at, shared, shared + this.#perKey);
+    this.numbers.copyWithin(at, shared, shared + this.#perKey);
     this.#places.set(key, at);
     return at;
   }
 
-  #forgetPassed(most: number, passed: (at: number) => boolean): void {
+  #forgetPassed(most: number): void {
     for (let looked = 0; looked < most; looked += 1) {
       const next = this.#sweep.next();
       if (next.done) {
@@ -65,7 +86,7 @@ export class Memory {
         return;
       }
       const [key, at] = next.value;
-      if (!passed(at)) continue;
+      if (!this.#passed(this.numbers, at, key)) continue;
       this.#places.delete(key);
       this.#free.push(at);
     }
@@ -73,10 +94,10 @@ export class Memory {
 
   #append(): number {
     const at = this.#used * this.#perKey;
-    if (at >= this.instants.length) {
-      const larger = new Float64Array(Math.ceil(this.instants.length * 1.5));
-      larger.set(this.instants);
-      this.instants = larger;
+    if (at >= this.numbers.length) {
+      const larger = new Float64Array((Math.ceil((this.#used * 5) / 4) + 1) * this.#perKey);
+      larger.set(this.numbers);
+      this.numbers = larger;
     }
     this.#used += 1;
     return at;

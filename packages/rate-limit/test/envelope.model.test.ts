@@ -2,6 +2,7 @@ import { ManualClock } from '@tidegate/test-kit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { per, RateLimiter, type TokenBucket, tokenBucket } from '../src/index.ts';
+import type { BucketRule } from '../src/rules/token-bucket.ts';
 import { JumpingClock } from './jumping-clock.ts';
 import { type Admission, PlainBucket, worstExcess } from './reference.ts';
 import { runs } from './runs.ts';
@@ -63,7 +64,7 @@ test('no interval lets more through than burst + t · rate, and every answer is 
       }
       admitted.expectWithin(limits);
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -83,11 +84,11 @@ test('nor does it on a clock that jumps an hour back and forth, where time is th
       }
       admitted.expectWithin(limits);
     }),
-    runs(300),
+    runs(1_000),
   );
 });
 
-test('nor between fractions of a ms, but for the one unit of time in which the limiter counts', () => {
+test('nor between fractions of a ms, but for the one µs in which the limiter counts', () => {
   fc.assert(
     fc.property(
       limits,
@@ -100,10 +101,12 @@ test('nor between fractions of a ms, but for the one unit of time in which the l
           clock.advance(step);
           if (limiter.consumeSync(key, { cost }).allowed) admitted.add(key, clock.now(), cost);
         }
-        admitted.expectWithin(limits, ({ unitsPerToken }) => 1.000_001 / unitsPerToken);
+        // and a sixteenth of it, by which a hair less than a whole µs counts as one
+        const perUs = ({ rule }: TokenBucket) => (rule as BucketRule).perUs / (rule as BucketRule).perToken;
+        admitted.expectWithin(limits, (limit) => (1 + 1 / 16 + 1e-6) * perUs(limit));
       },
     ),
-    runs(200),
+    runs(1_000),
   );
 });
 
@@ -126,7 +129,7 @@ test('a caller who always comes back when told gets all of it', () => {
       if (burst > 1 && amount <= bucket.rate.periodMs) expect(admitted).toBe(promised);
       expect(admitted).toBeLessThanOrEqual(promised);
     }),
-    runs(100),
+    runs(1_000),
   );
 });
 
@@ -144,7 +147,7 @@ test('a refusal charges nothing to any limit', () => {
         else for (let i = 0; i < 3; i += 1) expect(asked.consumeSync(key, { cost })).toEqual(decision);
       }
     }),
-    runs(200),
+    runs(1_000),
   );
 });
 
@@ -163,6 +166,6 @@ test('peek takes nothing and tells what consume then does', async () => {
         if (done.allowed && seen.allowed && seen.limit === done.limit) expect(seen.remaining).toBe(done.remaining + cost);
       }
     }),
-    runs(100),
+    runs(1_000),
   );
 });

@@ -91,11 +91,11 @@ describe('bounds', () => {
   });
 
   test('keys that come and go take no more space than those there at once', () => {
-    const memory = new Memory(2, 1_000_000);
-    const space = memory.instants.length;
-    for (let i = 0; i < 20_000; i += 1) memory.place(`key ${i}`, () => true);
+    const memory = new Memory(2, 1_000_000, () => true);
+    const space = memory.numbers.length;
+    for (let i = 0; i < 20_000; i += 1) memory.place(`key ${i}`);
     expect(memory.size).toBeLessThan(5);
-    expect(memory.instants.length).toBe(space);
+    expect(memory.numbers.length).toBe(space);
   });
 
   test('no timer is left running, nor anything else that would keep the process alive', () => {

@@ -3,10 +3,13 @@ import { describe, expect, test, vi } from 'vitest';
 import {
   type AcquireOptions,
   type ConsumeOptions,
+  concurrency,
   isRateLimitError,
+  type Limit,
   per,
   RateLimiter,
   type RateLimiterOptions,
+  slidingWindow,
   type TokenBucket,
   type TokenBucketOptions,
   tokenBucket,
@@ -37,8 +40,11 @@ describe.each(notWhole.map((value) => [value]))('the value %s', (value) => {
 
   test('is no cost', async () => {
     const limiter = new RateLimiter({ clock: new ManualClock() });
-    const options = { cost: wrong<number>(value) };
-    expectRefused(() => limiter.consumeSync(undefined, options), 'cost', value);
+    const byUnit = { cost: { requests: wrong<number>(value) } };
+    const options = typeof value === 'object' && value !== null ? byUnit : { cost: wrong<number>(value) };
+    expectRefused(() => limiter.consumeSync(undefined, options), options === byUnit ? 'cost.requests' : 'cost', value);
+    if (value !== 0) expectRefused(() => limiter.consumeSync(undefined, byUnit), 'consumeSync: cost.requests', value);
+    else expect(() => limiter.consumeSync(undefined, byUnit)).toThrow('consumeSync: cost must take something');
     for (const refused of [limiter.consume(undefined, options), limiter.peek(undefined, options), limiter.acquire(undefined, options)]) {
       await expect(refused).rejects.toThrow(RangeError);
     }
@@ -85,7 +91,7 @@ describe('a name that is not known is refused, not ignored', () => {
     ['limit', () => new RateLimiter(wrong<RateLimiterOptions<void>>({ limit: [] }))],
     ['maxkeys', () => new RateLimiter(wrong<RateLimiterOptions<void>>({ maxkeys: 5 }))],
     ['perMinute', () => tokenBucket(wrong<TokenBucketOptions>({ perMinute: 60 }))],
-    ['perMinute', () => new RateLimiter({ limits: [wrong<TokenBucket>({ name: 'minute', perMinute: 60 })] })],
+    ['perMinute', () => new RateLimiter({ limits: [wrong<TokenBucket>({ ...tokenBucket(), perMinute: 60 })] })],
     ['cots', () => new RateLimiter().consumeSync(undefined, wrong<ConsumeOptions>({ cots: 5 }))],
   ])('%s', (name, make) => {
     expect(make).toThrow(RangeError);
@@ -109,16 +115,34 @@ describe('limits', () => {
     expect(() => new RateLimiter({ limits: [tokenBucket(), tokenBucket({ burst: 1 })] })).toThrow(/'requests'/);
   });
 
-  test('written by hand are checked as those of tokenBucket, and limit', () => {
-    const byHand = wrong<TokenBucket>({ name: 'minute', rate: { amount: 60, periodMs: 60_000 }, burst: 2 });
-    const limiter = new RateLimiter({ limits: [byHand], clock: new ManualClock() });
+  test.each([undefined, null, 60, {}, { name: 'minute', rate: { amount: 60, periodMs: 60_000 }, burst: 2 }])(
+    'are not %j, written by hand',
+    (byHand) => {
+      expect(() => new RateLimiter({ limits: [wrong<TokenBucket>(byHand)] })).toThrow(RangeError);
+      expect(() => new RateLimiter({ limits: [tokenBucket(), wrong<TokenBucket>(byHand)] })).toThrow(
+        'limits[1] must be made by tokenBucket()',
+      );
+    },
+  );
+
+  test('may be copied under another name', () => {
+    const limits = ['one', 'two'].map((name) => ({ ...tokenBucket({ burst: 2 }), name }));
+    const limiter = new RateLimiter({ limits, clock: new ManualClock() });
     expect([1, 2, 3].map(() => limiter.consumeSync().allowed)).toEqual([true, true, false]);
-    expect(() => new RateLimiter({ limits: [{ ...tokenBucket(), burst: Number.NaN }] })).toThrow(RangeError);
   });
 
-  test('copied with another burst have that burst', () => {
-    const limiter = new RateLimiter({ limits: [{ ...tokenBucket(), burst: 2 }], clock: new ManualClock() });
-    expect([1, 2, 3].map(() => limiter.consumeSync().allowed)).toEqual([true, true, false]);
+  test.each<[string, () => Limit]>([
+    ['burst', () => wrong<Limit>({ ...tokenBucket(), burst: 2 })],
+    ['burst', () => wrong<Limit>({ ...tokenBucket(), burst: Number.NaN })],
+    ['rate', () => wrong<Limit>({ ...tokenBucket(), rate: per(1, 'day') })],
+    ['limit', () => wrong<Limit>({ ...slidingWindow({ limit: 5, windowMs: 1_000 }), limit: 2 })],
+    ['windowMs', () => wrong<Limit>({ ...slidingWindow({ limit: 5, windowMs: 1_000 }), windowMs: 2_000 })],
+    ['limit', () => wrong<Limit>({ ...concurrency({ limit: 5 }), limit: 2 })],
+  ])('are not copied with another %s, which would have no effect', (option, copy) => {
+    expect(() => new RateLimiter({ limits: [copy()] })).toThrow(RangeError);
+    expect(() => new RateLimiter({ limits: [copy()] })).toThrow(`limits[0]: ${option} cannot be changed in a copy`);
+    const limiter = new RateLimiter();
+    expect(() => limiter.reconfigure([copy()])).toThrow(RangeError);
   });
 });
 
@@ -127,7 +151,9 @@ test('a cost above the burst is a permanent refusal that takes nothing', async (
   const limiter = new RateLimiter({ clock: new ManualClock(), limits });
   const refused = { allowed: false, permanent: true, limit: 'small', retryAfterMs: Number.POSITIVE_INFINITY, remaining: 3 };
   for (const cost of [4, 101, 1_000_000_000]) expect(await limiter.consume(undefined, { cost })).toMatchObject(refused);
-  expect(limiter.consumeSync(undefined, { cost: 4 })).toMatchObject({ message: "a cost above the burst of limit 'small' (3) never fits" });
+  expect(limiter.consumeSync(undefined, { cost: 4 })).toMatchObject({
+    message: "a cost above 3, the most that limit 'small' ever lets through at once (5 per 1 s, burst 3), never fits",
+  });
   expect(limiter.consumeSync(undefined, { cost: 3 }).allowed).toBe(true);
 });
 

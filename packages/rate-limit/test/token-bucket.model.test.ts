@@ -2,6 +2,7 @@ import { ManualClock } from '@tidegate/test-kit';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { per, RateLimiter, tokenBucket } from '../src/index.ts';
+import type { BucketRule } from '../src/rules/token-bucket.ts';
 import { runs } from './runs.ts';
 
 const rates = fc.record({ amount: fc.integer({ min: 1, max: 1_000_000 }), unit: fc.constantFrom('second', 'minute', 'hour', 'day') });
@@ -33,7 +34,7 @@ test('refused 1 ms before the promised instant and admitted at it, for any rate,
         }
       },
     ),
-    runs(300),
+    runs(1_000),
   );
 });
 
@@ -46,11 +47,12 @@ test('any rate becomes whole numbers that keep it exactly or fall short of it', 
       (amount, periodMs, burst) => {
         fc.pre(burst <= amount);
         const bucket = tokenBucket({ rate: { amount, periodMs }, burst });
-        expect([bucket.unitsPerMs, bucket.unitsPerToken, bucket.capacity].every(Number.isSafeInteger)).toBe(true);
-        const overOrExact = BigInt(bucket.unitsPerToken) * BigInt(amount) - BigInt(periodMs) * BigInt(bucket.unitsPerMs);
+        const { perUs, perToken, capacity, floor } = bucket.rule as BucketRule;
+        expect([perUs, perToken, capacity, floor].every(Number.isSafeInteger)).toBe(true);
+        const overOrExact = BigInt(perToken) * BigInt(amount) - BigInt(periodMs) * 1_000n * BigInt(perUs);
         expect(overOrExact).toBeGreaterThanOrEqual(0n);
         expect(overOrExact).toBeLessThan(BigInt(amount));
-        expect(bucket.capacity).toBe(burst * bucket.unitsPerToken);
+        expect(capacity).toBe(burst * perToken);
       },
     ),
     runs(1_000),
@@ -79,6 +81,6 @@ test('a cost of n is n costs of 1: both leave the same in the bucket', () => {
         }
       },
     ),
-    runs(200),
+    runs(1_000),
   );
 });

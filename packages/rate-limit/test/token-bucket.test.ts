@@ -1,6 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { describe, expect, test } from 'vitest';
 import { per, RateLimiter, type TokenBucket, tokenBucket } from '../src/index.ts';
+import type { BucketRule } from '../src/rules/token-bucket.ts';
 
 /** How many of cost 1 are let through now; looks no further than 5 000. */
 function admittedNow(limiter: RateLimiter): number {
@@ -41,29 +42,31 @@ test('per names an amount in a period', () => {
 describe('units of time', () => {
   const whole = [per(60, 'minute'), per(7, 'second'), per(450_000, 'minute'), per(1_000, 'hour'), per(1, 'day'), per(27_999, 'second')];
   test.each(whole)('$amount in $periodMs ms is kept without rounding', (rate) => {
-    const { unitsPerMs, unitsPerToken } = tokenBucket({ rate });
-    expect(Number.isInteger(unitsPerMs)).toBe(true);
-    expect(BigInt(unitsPerToken) * BigInt(rate.amount)).toBe(BigInt(rate.periodMs) * BigInt(unitsPerMs));
+    const { perUs, perToken } = tokenBucket({ rate }).rule as BucketRule;
+    expect(Number.isInteger(perUs)).toBe(true);
+    expect(BigInt(perToken) * BigInt(rate.amount)).toBe(BigInt(rate.periodMs) * 1_000n * BigInt(perUs));
   });
 
-  const odd = [per(100_003, 'second'), per(1_234_567, 'minute'), per(999_999_937, 'hour'), per(1_000_000_000, 'second')];
+  const odd = [per(27_983, 'day'), per(1_234_567, 'day'), per(999_999_937, 'hour'), { amount: 7_000_003, periodMs: 366 * 86_400_000 }];
   test.each(odd)('$amount in $periodMs ms is rounded to the safe side, by less than one unit a token', (rate) => {
-    const { unitsPerMs, unitsPerToken } = tokenBucket({ rate });
-    const exact = BigInt(rate.periodMs) * BigInt(unitsPerMs);
-    expect(BigInt(unitsPerToken) * BigInt(rate.amount)).toBeGreaterThan(exact);
-    expect(BigInt(unitsPerToken - 1) * BigInt(rate.amount)).toBeLessThan(exact);
+    const { perUs, perToken } = tokenBucket({ rate, debt: 0 }).rule as BucketRule;
+    const exact = BigInt(rate.periodMs) * 1_000n * BigInt(perUs);
+    expect(BigInt(perToken) * BigInt(rate.amount)).toBeGreaterThan(exact);
+    expect(BigInt(perToken - 1) * BigInt(rate.amount)).toBeLessThan(exact);
   });
 
   test('a rate that has to be rounded is kept within 1 part in 1 000', () => {
     const clock = new ManualClock();
-    const limiter = new RateLimiter({ clock, limits: [tokenBucket({ rate: per(100_003, 'second'), burst: 1_000 })] });
+    const limiter = new RateLimiter({ clock, limits: [tokenBucket({ rate: per(999_999_937, 'hour'), burst: 400_000 })] });
+    limiter.consumeSync(undefined, { cost: 399_000 });
     let admitted = 0;
     for (let ms = 0; ms < 500; ms += 5) {
       admitted += admittedNow(limiter);
       clock.advance(5);
     }
-    expect(admitted).toBeLessThanOrEqual(1_000 + 0.495 * 100_003);
-    expect(admitted).toBeGreaterThan((1_000 + 0.495 * 100_003) * 0.999);
+    const promised = 1_000 + (495 * 999_999_937) / 3_600_000;
+    expect(admitted).toBeLessThanOrEqual(promised);
+    expect(admitted).toBeGreaterThan(promised * 0.999);
   });
 });
 
