@@ -184,7 +184,7 @@ test('raising the limit denies nothing that was allowed before, whichever way wh
       const carried = after.carry(state, before, now, mode);
       after.advance(carried, 0, now);
       expect(after.left(carried, 0)).toBeGreaterThanOrEqual(before.left(state, 0));
-      expect(carried[1]).toBe(mode === 'used' ? used : mode === 'reset' ? 0 : Math.ceil((used / most) * (most + more)));
+      expect(carried[1]).toBe(mode === 'used' ? used : mode === 'reset' ? 0 : -Math.floor(-(used * (most + more)) / most));
     }),
     runs(1_000),
   );

@@ -63,6 +63,10 @@ BEGIN
   RETURN (part + rule[3]) * rule[2] - now;
 END $tidegate$;`;
 
+/** The same share of another limit: where more is let through than before, no less is left. */
+const scaled = (used: string, from: string, to: string) =>
+  `least(ceil(${used} * ${to} / ${from}), CASE WHEN ${to} >= ${from} AND ${used} <= ${from} THEN ${used} + ${to} - ${from} ELSE 'Infinity' END)`;
+
 /** A state [level, at, more …] under the rule \`was\`, turned into one under \`rule\` of the same kind. \`mode\`: 0 used, 1 proportional, 2 reset, 3 kept. */
 const carried = (prefix: string) => `
 CREATE OR REPLACE FUNCTION ${prefix}_carried"(s float8[], was float8[], rule float8[], now float8, mode int) RETURNS float8[] ${pure} AS $tidegate$
@@ -78,7 +82,10 @@ BEGIN
     IF mode = 2 THEN RETURN ARRAY[0, 0] || counts; END IF;
     IF was[3] = rule[3] AND was[4] = rule[4] THEN RETURN ARRAY[s[1], s[2]] || counts; END IF;
     IF mode = 1 THEN share := s[1] / was[4] * rule[4]; ELSE share := s[1] / was[3] * rule[3]; END IF;
-    IF mode <> 3 THEN share := least(ceil(share), CASE WHEN s[1] > was[4] THEN rule[5] ELSE rule[4] END); END IF;
+    IF mode <> 3 THEN
+      total := CASE WHEN rule[4] / rule[3] < was[4] / was[3] THEN 0 ELSE floor((was[4] - s[1]) / was[3]) END;
+      share := least(ceil(share), CASE WHEN s[1] > was[4] THEN rule[5] ELSE rule[4] - total * rule[3] END);
+    END IF;
     RETURN ARRAY[ceil(share), s[2]] || counts;
   ELSIF rule[1] = 2 THEN
     part := floor(now / rule[2]);
@@ -89,16 +96,16 @@ BEGIN
       FOR i IN 0 .. rule[3]::int - 1 LOOP -- sums are rounded up, not their parts
         k := 1 + (s[2] - i - floor((s[2] - i) / rule[3]) * rule[3])::int;
         total := total + s[2 + k];
-        counts[k] := CASE mode WHEN 1 THEN ceil(total * rule[4] / was[4]) ELSE total END - share;
+        counts[k] := CASE mode WHEN 1 THEN ${scaled('total', 'was[4]', 'rule[4]')} ELSE total END - share;
         share := share + counts[k];
       END LOOP;
       RETURN ARRAY[share, s[2]] || counts;
     END IF;
-    share := CASE mode WHEN 1 THEN ceil(s[1] * rule[4] / was[4]) ELSE s[1] END;
+    share := CASE mode WHEN 1 THEN ${scaled('s[1]', 'was[4]', 'rule[4]')} ELSE s[1] END;
     counts[1 + (part - floor(part / rule[3]) * rule[3])::int] := share;
     RETURN ARRAY[share, part] || counts;
   ELSIF rule[1] = 3 THEN
-    RETURN ARRAY[CASE mode WHEN 1 THEN ceil(s[1] / was[2] * rule[2]) WHEN 2 THEN 0 ELSE s[1] END, CASE WHEN s[2] >= rule[4] THEN rule[4] ELSE rule[3] END];
+    RETURN ARRAY[CASE mode WHEN 1 THEN ${scaled('s[1]', 'was[2]', 'rule[2]')} WHEN 2 THEN 0 ELSE s[1] END, CASE WHEN s[2] >= rule[4] THEN rule[4] ELSE rule[3] END];
   END IF;
   RETURN s;
 END $tidegate$;`;

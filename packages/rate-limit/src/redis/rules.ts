@@ -6,6 +6,12 @@ export const rules = `
 -- more than any amount or instant of ours
 local too_much = 9007199254740992
 
+-- the same share of another limit: where more is let through than before, no less is left
+local function scaled(used, from, to)
+  local share = ceil(used * to / from)
+  return to >= from and used <= from and min(share, used + to - from) or share
+end
+
 -- bucket: used, at, token, capacity, version, spell length, spell, held, held before
 local function spent(s, r, to)
   if to < s[2] then return s[1] == 0 and 0 or min(max(s[1], r.capacity), s[1] + (s[2] - to) * r.per_us) end
@@ -45,7 +51,8 @@ local function open_bucket(v, r)
     local held = s[8] + s[9]
     if held > 0 then s[7], s[8], s[9] = floor(now / r.spell), ceil(held / s[3] * r.token), 0 end
     if s[3] ~= r.token or s[4] ~= r.capacity then
-      local most = carry == 'kept' and math.huge or s[1] > s[4] and r.floor or r.capacity
+      local left = r.capacity / r.token < s[4] / s[3] and 0 or floor((s[4] - s[1]) / s[3])
+      local most = carry == 'kept' and math.huge or s[1] > s[4] and r.floor or r.capacity - left * r.token
       s[1] = min(ceil(carry == 'proportional' and s[1] / s[4] * r.capacity or s[1] / s[3] * r.token), most)
     end
     s[3], s[4], s[6] = r.token, r.capacity, r.spell
@@ -151,16 +158,16 @@ local window = {
     if s[1] ~= r.part or s[2] ~= r.parts or s[3] ~= r.most then
       advance_window(s, now)
       local old = s
-      local function scaled(used) return carry == 'proportional' and ceil(used * r.most / old[3]) or used end
+      local function share(used) return carry == 'proportional' and scaled(used, old[3], r.most) or used end
       if s[1] ~= r.part or s[2] ~= r.parts then
         s = new_window(r, floor(now / r.part))
-        count(s, s[5], scaled(old[6]))
+        count(s, s[5], share(old[6]))
       else
         s = new_window(r, old[5])
         local sum = 0
         for part = old[5], old[5] - r.parts + 1, -1 do
           sum = sum + old[7 + part % r.parts]
-          count(s, part, scaled(sum) - s[6])
+          count(s, part, share(sum) - s[6])
         end
       end
       s[4] = old[4]
@@ -210,7 +217,7 @@ local quota = {
     local carry = r.version > s[4] and r.carry or 'kept'
     if carry == 'reset' or s[3] ~= r.most or s[5] ~= r.unit or s[6] ~= r.zone then
       if carry == 'reset' or now >= s[7] then s[2] = 0 end
-      if carry == 'proportional' then s[2] = ceil(s[2] / s[3] * r.most) end
+      if carry == 'proportional' then s[2] = scaled(s[2], s[3], r.most) end
       s[1] = s[1] >= r.periods[3] and s[1] < r.periods[4] and r.periods[3] or r.periods[2]
       s[3], s[5], s[6] = r.most, r.unit, r.zone
     end

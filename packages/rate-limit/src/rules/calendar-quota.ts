@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type CalendarUnit, calendarUnits, type Period, periodAt } from './calendar-period.ts';
-import type { Carry, Rule, Settlement } from './rule.ts';
+import { type Carry, type Rule, type Settlement, scaled } from './rule.ts';
 
 const dayMs = 86_400_000;
 const nominalMs: Readonly<Record<CalendarUnit, number>> = {
@@ -91,7 +91,7 @@ export class CalendarQuotaRule implements Rule {
   carry(state: Float64Array, from: Rule, now: number, mode: Carry | 'kept'): Float64Array {
     from.advance(state, 0, now);
     const [began = 0, used = 0] = state;
-    const share = mode === 'proportional' ? Math.ceil((used / from.most) * this.most) : used;
+    const share = mode === 'proportional' ? scaled(used, from.most, this.most) : used;
     return Float64Array.of(this.periodAt(Math.max(began, now)).start, mode === 'reset' ? 0 : share);
   }
 

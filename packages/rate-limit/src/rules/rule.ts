@@ -7,6 +7,15 @@ export type Carry = 'used' | 'proportional' | 'reset';
  */
 export type Held = Float64Array;
 
+/**
+ * What is used of a limit, as the same share of another one, rounded up. Where more is let through than before, no less is left: the
+ * arithmetic of floats may end a hair above a whole number.
+ */
+export function scaled(used: number, from: number, to: number): number {
+  const share = Math.ceil((used * to) / from);
+  return to >= from && used <= from ? Math.min(share, used + to - from) : share;
+}
+
 /** What a reservation took from one limit, and what of it was used. */
 export interface Settlement {
   /** What was reserved. */

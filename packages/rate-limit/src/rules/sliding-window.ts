@@ -1,7 +1,7 @@
 import { commonLimit, commonOptions, type Limit, type LimitOptions } from '../limit.ts';
 import { onlyKnown, wholeNumber } from '../options.ts';
 import { largestAmount, longestMs } from '../rate.ts';
-import type { Carry, Rule, Settlement } from './rule.ts';
+import { type Carry, type Rule, type Settlement, scaled } from './rule.ts';
 
 /** How much a sliding window lets through. */
 export interface SlidingWindowOptions<Subject = unknown> extends LimitOptions<Subject> {
@@ -136,9 +136,9 @@ export class SlidingWindowRule implements Rule {
     carried[0] = current;
     if (mode === 'reset') return carried;
     old.advance(state, 0, now);
-    const scaled = (used: number) => (mode === 'proportional' ? Math.ceil((used * this.most) / old.most) : used);
+    const share = (used: number) => (mode === 'proportional' ? scaled(used, old.most, this.most) : used);
     if (old.#partUs !== this.#partUs || old.#parts !== this.#parts) {
-      this.#count(carried, 0, current, scaled(state[1] as number));
+      this.#count(carried, 0, current, share(state[1] as number));
       return carried;
     }
     const newest = state[0] as number;
@@ -146,7 +146,7 @@ export class SlidingWindowRule implements Rule {
     // sums are rounded up, not their parts, so that what is left is no less than its share
     for (let [part, sum] = [newest, 0]; part > newest - this.#parts; part -= 1) {
       sum += this.#counted(state, 0, part);
-      this.#count(carried, 0, part, scaled(sum) - (carried[1] as number));
+      this.#count(carried, 0, part, share(sum) - (carried[1] as number));
     }
     return carried;
   }

@@ -167,9 +167,15 @@ export class BucketRule implements Rule {
     if (mode === 'reset') return new Float64Array(2);
     if (old.perToken === this.perToken && old.capacity === this.capacity) return Float64Array.of(used, since);
     // kept is never cut to the capacity: where processes go by old and new limits at once, that would forget what was used at each change
-    const most = mode === 'kept' ? Number.POSITIVE_INFINITY : used > old.capacity ? this.floor : this.capacity;
+    const most = mode === 'kept' ? Number.POSITIVE_INFINITY : used > old.capacity ? this.floor : this.#mostAfter(old, used);
     const share = mode === 'proportional' ? (used / old.capacity) * this.capacity : (used / old.perToken) * this.perToken;
     return Float64Array.of(Math.min(Math.ceil(share), most), since);
+  }
+
+  /** The most units that may be used after a change of the limit: where it lets more through than before, no token fewer is left. */
+  #mostAfter(old: BucketRule, used: number): number {
+    const left = this.most < old.most ? 0 : Math.floor((old.capacity - used) / old.perToken);
+    return this.capacity - left * this.perToken;
   }
 
   /** What is used at `now`. Where the clock went back, what comes back by then comes again, but never more than a full bucket. */
