@@ -1,6 +1,6 @@
 import { type Fraction, type NanoUsd, parseFraction, parseUsd } from './money.ts';
-import { checkKeys, checkText } from './options.ts';
-import { type BudgetPeriod, Calendar } from './period.ts';
+import { checkKeys, checkOneOf, checkText } from './options.ts';
+import { type BudgetPeriod, type Span, spansOf } from './period.ts';
 import { type BudgetScope, covers, type Dimensions, dimensionsOf } from './scope.ts';
 
 /** How far a budget is spent. */
@@ -9,7 +9,7 @@ export type BudgetLevel = 'ok' | BudgetThreshold;
 /** A line a budget can cross, from the lowest to the highest. */
 export type BudgetThreshold = 'warning' | 'critical' | 'blocked';
 
-/** A limit on what the calls of one scope may cost in a calendar period. */
+/** A limit on what the calls of one scope may cost in a period. */
 export interface BudgetOptions {
   /** Name in errors, events and `status`; unique within a tracker. */
   name: string;
@@ -17,15 +17,17 @@ export interface BudgetOptions {
   scope: BudgetScope;
   /** The limit: above 0, at most nine decimals. */
   limitUsd: string | number;
-  /** Calendar day or month. */
+  /** How long the budget runs before it starts again. */
   period: BudgetPeriod;
-  /** IANA zone in which days and months begin. @defaultValue `'UTC'` */
+  /** IANA zone in which days, weeks and months begin. @defaultValue `'UTC'` */
   timeZone?: string;
   /**
    * Fractions of the limit, in ascending order. A call is admitted while everything spent and held stays at or below `blocked`.
    * @defaultValue `{ warning: 0.9, critical: 1, blocked: 1.1 }`
    */
   thresholds?: Partial<Record<BudgetThreshold, number>>;
+  /** Whether calls of models that have no known price are refused or let through. @defaultValue `'refuse'` */
+  unpriced?: 'refuse' | 'allow';
 }
 
 /** A threshold as an amount. */
@@ -44,10 +46,16 @@ export interface BudgetWindow {
   readonly budget: string;
   /** Whose calls count. */
   readonly dimensions: Dimensions;
-  /** First epoch millisecond of the period. */
+  /** First epoch millisecond that counts. */
   readonly start: number;
-  /** First epoch millisecond after the period. */
+  /** First epoch millisecond after what counts. */
   readonly end: number;
+  /** Length in milliseconds of the parts that are counted apart, where the period moves on part by part. */
+  readonly step?: number;
+  /** First epoch millisecond of the period in which each threshold is crossed once. */
+  readonly periodStart: number;
+  /** Epoch milliseconds at which nothing of what is spent by now counts any more. */
+  readonly resetsAt: number;
   /** The limit in nano-USD. */
   readonly limit: NanoUsd;
   /** The most that spent and held together may reach, in nano-USD. */
@@ -67,15 +75,17 @@ export interface BudgetState {
 /** A budget as its owner wrote it, checked once and turned into whole amounts. */
 export interface Budget {
   readonly name: string;
+  readonly options: BudgetOptions;
+  readonly refusesUnpriced: boolean;
   /** Whether a call with these dimensions counts. */
   covers(call: Dimensions): boolean;
   /** The budget's window that contains the instant. */
-  windowAt(instant: number): Promise<BudgetWindow>;
+  windowAt(instant: number): BudgetWindow | Promise<BudgetWindow>;
 }
 
 const DEFAULT_THRESHOLDS = { warning: 0.9, critical: 1, blocked: 1.1 };
 const LEVELS = ['warning', 'critical', 'blocked'] as const;
-const KEYS = ['name', 'scope', 'limitUsd', 'period', 'timeZone', 'thresholds'];
+const KEYS = ['name', 'scope', 'limitUsd', 'period', 'timeZone', 'thresholds', 'unpriced'];
 const MAX_THRESHOLD = 10;
 
 /** Checks a list of budgets and refuses two of one name. */
@@ -90,7 +100,8 @@ export function readBudgets(options: readonly BudgetOptions[]): ReadonlyMap<stri
   return budgets;
 }
 
-function readBudget(options: BudgetOptions, name: string): Budget {
+/** Checks one budget. */
+export function readBudget(options: BudgetOptions, name: string): Budget {
   checkKeys(options, KEYS, name);
   const dimensions = dimensionsOf(options.scope, `${name}.scope`);
   if (Object.values(dimensions).every((value) => value === '')) {
@@ -100,11 +111,22 @@ function readBudget(options: BudgetOptions, name: string): Budget {
   if (limit === 0n) throw new RangeError(`${name}.limitUsd must be above 0`);
   const marks = readMarks(options.thresholds ?? {}, limit, `${name}.thresholds`);
   const fixed = { budget: checkText(options.name, `${name}.name`), dimensions, limit, ...marks };
-  const calendar = new Calendar(options.period, options.timeZone ?? 'UTC', name);
+  const spans = spansOf(options.period, options.timeZone ?? 'UTC', name);
+  const unpriced = checkOneOf(options.unpriced ?? 'refuse', ['refuse', 'allow'], `${name}.unpriced`);
+  let latest: { readonly span: Span; readonly window: BudgetWindow } | undefined;
+  const windowOf = (span: Span): BudgetWindow => {
+    if (latest?.span !== span) latest = { span, window: { ...fixed, ...span } };
+    return latest.window;
+  };
   return {
     name: fixed.budget,
+    options: structuredClone(options),
+    refusesUnpriced: unpriced === 'refuse',
     covers: (call) => covers(dimensions, call),
-    windowAt: async (instant) => ({ ...fixed, ...(await calendar.at(instant)) }),
+    windowAt(instant) {
+      const span = spans.at(instant);
+      return span instanceof Promise ? span.then(windowOf) : windowOf(span);
+    },
   };
 }
 

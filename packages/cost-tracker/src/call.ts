@@ -1,13 +1,14 @@
 import { type NanoUsd, roundUsd } from './money.ts';
 import { checkKeys, checkNumber, checkOneOf, checkText } from './options.ts';
+import type { PriceRequest } from './price-book.ts';
 import { type CallScope, callDimensions, type Dimensions, mergeScopes } from './scope.ts';
-import type { UsageKey, UsageKind, UsageRow } from './store.ts';
-import type { PriceOfTool } from './tool-prices.ts';
+import type { UsageKey, UsageKind } from './store.ts';
+import type { UsageParts } from './usage.ts';
 
-/** A call somebody wants to make or has made. */
-export interface CallOptions {
+/** A call of a tool, or the reading of a resource or prompt. */
+export interface NamedCall {
   /** What is called. */
-  kind: UsageKind;
+  kind: 'tool' | 'resource' | 'prompt';
   /** Name of the tool, resource or prompt. */
   name: string;
   /** On whose behalf; laid over the scope of `withScope`. */
@@ -19,13 +20,65 @@ export interface CallOptions {
   amountUsd?: string | number;
 }
 
+/** A call of a language model. */
+export interface ModelCall {
+  /** What is called. */
+  kind: 'llm';
+  /** The model, as its provider names it; a budget for a model means this name. */
+  model: string;
+  /** Who is paid, such as `'openai'`. @defaultValue found by the model's name */
+  provider?: string;
+  /** The provider's service tier, where it is priced apart. */
+  serviceTier?: string;
+  /** Whether the call is part of a batch. @defaultValue `false` */
+  batch?: boolean;
+  /** Region or residency, where it is priced apart. */
+  region?: string;
+  /** On whose behalf; laid over the scope of `withScope`. */
+  scope?: CallScope;
+  /** What the call may cost at most, or did cost by the provider's own word. @defaultValue by the price book */
+  amountUsd?: string | number;
+}
+
+/** A call somebody wants to make or has made. */
+export type CallOptions = NamedCall | ModelCall;
+
+/** A call to be admitted. */
+export type ReserveOptions = CallOptions & {
+  /**
+   * Makes a repeated attempt the same call: it holds once and is recorded once, within its tenant. The first attempt decides
+   * what it is.
+   * @defaultValue a random key
+   */
+  idempotencyKey?: string;
+  /** Of a model: the most tokens it may be sent. @defaultValue 0 */
+  maxInputTokens?: number;
+  /** Of a model: the most tokens it may answer with. @defaultValue 0 */
+  maxOutputTokens?: number;
+  /**
+   * Of a model: where the budgets have no room for `maxOutputTokens`, fewer are admitted, down to so many; `CostHold.maxOutputTokens` says how many.
+   * @defaultValue `maxOutputTokens`
+   */
+  minOutputTokens?: number;
+};
+
 /** What a call turned out to be. */
 export interface CallOutcome {
   /**
-   * What the call cost, rounded half to even to the nano-dollar.
-   * @defaultValue what was reserved
+   * What the call cost, rounded half to even to the nano-dollar. Of a model: by the provider's own word, which is believed.
+   * @defaultValue by `usage`; without it what was reserved
    */
   amountUsd?: string | number;
+  /** What was used, in parts that do not overlap. */
+  usage?: UsageParts;
+  /** Whether `usage` is all that was used by the provider's word, the part that was seen of it, or an estimate. @defaultValue `'complete'` */
+  usageIs?: 'complete' | 'partial' | 'estimated';
+  /** The model that answered. @defaultValue the one that was called */
+  servedModel?: string;
+  /** The service tier that was used. @defaultValue the one that was asked for */
+  serviceTier?: string;
+  /** A later version of the same report has a higher number, and is believed. @defaultValue 0 */
+  revision?: number;
   /** Whether the call succeeded. @defaultValue `true` */
   success?: boolean;
   /** How long the call took, in milliseconds. */
@@ -34,25 +87,16 @@ export interface CallOutcome {
   metadata?: Readonly<Record<string, unknown>>;
 }
 
-/** A call to be admitted. */
-export interface ReserveOptions extends CallOptions {
-  /**
-   * Makes a repeated attempt the same call: it holds once and is recorded once, within its tenant. The first attempt decides
-   * what it is.
-   * @defaultValue a random key
-   */
-  idempotencyKey?: string;
-}
-
 /** A call that has been made without a reservation. */
-export interface RecordOptions extends CallOptions, CallOutcome {
-  /** Makes a repeated report the same row, within its tenant. */
-  dedupeKey: string;
-  /** When the call was made, in epoch milliseconds; it decides which period pays. @defaultValue now */
-  at?: number;
-}
+export type RecordOptions = CallOptions &
+  CallOutcome & {
+    /** Makes a repeated report one of the same call, within its tenant. */
+    dedupeKey: string;
+    /** When the call was made, in epoch milliseconds; it decides which period pays. @defaultValue now */
+    at?: number;
+  };
 
-/** A call after the checks: who pays, how much at most, in which period. */
+/** A call after the checks: who pays, for what, in which period. */
 export interface PaidCall {
   readonly key: UsageKey;
   readonly kind: UsageKind;
@@ -60,45 +104,53 @@ export interface PaidCall {
   readonly dimensions: Dimensions;
   readonly traceId: string | undefined;
   readonly at: number;
-  readonly amount: NanoUsd;
+  /** What the price book is asked about a call of a model. */
+  readonly priced: Omit<PriceRequest, 'usage'> | undefined;
+  /** What the caller says that it costs. */
+  readonly stated: NanoUsd | undefined;
 }
 
-/** What each shape above may hold, so that a misspelt key is refused. */
-export const RESERVE_KEYS = ['kind', 'name', 'scope', 'amountUsd', 'idempotencyKey'];
-export const OUTCOME_KEYS = ['amountUsd', 'success', 'durationMs', 'metadata'];
-export const RECORD_KEYS = ['kind', 'name', 'scope', ...OUTCOME_KEYS, 'dedupeKey', 'at'];
+const NAMED_KEYS = ['kind', 'name', 'scope', 'amountUsd'];
+const MODEL_KEYS = ['kind', 'model', 'provider', 'serviceTier', 'batch', 'region', 'scope', 'amountUsd'];
+
+/** What each shape above may hold beside the call, so that a misspelt key is refused. */
+export const RESERVE_KEYS = ['idempotencyKey', 'maxInputTokens', 'maxOutputTokens', 'minOutputTokens'];
+export const OUTCOME_KEYS = ['amountUsd', 'usage', 'usageIs', 'servedModel', 'serviceTier', 'revision', 'success', 'durationMs', 'metadata'];
+export const RECORD_KEYS = [...OUTCOME_KEYS, 'dedupeKey', 'at'];
 
 const LATEST_INSTANT = 8.64e15;
 
-/** Checks a call and prices it. */
-export function readCall(options: CallOptions, id: string, at: number, around: CallScope, priceOf: PriceOfTool): PaidCall {
-  const kind = checkOneOf(options.kind, ['tool', 'resource', 'prompt'], 'kind');
-  const name = checkText(options.name, 'name');
-  const scope = mergeScopes(around, options.scope ?? {}, 'scope');
-  const dimensions = callDimensions(scope, kind === 'tool' ? name : '');
-  const price = kind === 'tool' ? priceOf(name) : 0n;
-  return {
-    key: { tenant: dimensions.tenant, id },
-    kind,
-    name,
-    dimensions,
-    traceId: scope.traceId,
-    at: Math.floor(checkNumber(at, 0, LATEST_INSTANT, 'at')),
-    amount: options.amountUsd === undefined ? price : roundUsd(options.amountUsd, 'amountUsd'),
-  };
+/** Refuses what a call of its kind may not hold. */
+export function checkCall(options: CallOptions, more: readonly string[], owner: string): void {
+  const kind = checkOneOf(options?.kind, ['llm', 'tool', 'resource', 'prompt'], `${owner}: kind`);
+  checkKeys(options, [...(kind === 'llm' ? MODEL_KEYS : NAMED_KEYS), ...more], owner);
 }
 
-/** Checks an outcome and writes the ledger's row for it. */
-export function usageRow(call: PaidCall, outcome: CallOutcome, recordedAt: number): UsageRow {
-  const { amountUsd, success = true, durationMs, metadata } = outcome;
-  if (typeof success !== 'boolean') throw new RangeError(`success must be true or false, not ${String(success)}`);
-  if (metadata !== undefined) checkKeys(metadata, Object.keys(metadata), 'metadata');
+/** Checks a call. */
+export function readCall(options: CallOptions, id: string, now: number, around: CallScope): PaidCall {
+  const scope = mergeScopes(around, options.scope ?? {}, 'scope');
+  const at = Math.floor(checkNumber(now, 0, LATEST_INSTANT, 'at'));
+  const stated = options.amountUsd === undefined ? undefined : roundUsd(options.amountUsd, 'amountUsd');
+  const common = { traceId: scope.traceId, at, stated };
+  if (options.kind === 'llm') {
+    const name = checkText(options.model, 'model');
+    const dimensions = callDimensions({ ...scope, model: name }, '');
+    return { ...common, key: { tenant: dimensions.tenant, id }, kind: 'llm', name, dimensions, priced: priceRequest(options, at) };
+  }
+  const name = checkText(options.name, 'name');
+  const dimensions = callDimensions(scope, options.kind === 'tool' ? name : '');
+  return { ...common, key: { tenant: dimensions.tenant, id }, kind: options.kind, name, dimensions, priced: undefined };
+}
+
+function priceRequest({ model, provider, serviceTier, batch, region }: ModelCall, at: number): Omit<PriceRequest, 'usage'> {
+  const text = (value: string | undefined, name: string) => (value === undefined ? undefined : checkText(value, name));
+  if (batch !== undefined && typeof batch !== 'boolean') throw new RangeError(`batch must be true or false, not ${String(batch)}`);
   return {
-    ...call,
-    amount: amountUsd === undefined ? call.amount : roundUsd(amountUsd, 'amountUsd'),
-    recordedAt,
-    success,
-    durationMs: durationMs === undefined ? undefined : checkNumber(durationMs, 0, Number.MAX_SAFE_INTEGER, 'durationMs'),
-    metadata: metadata === undefined ? undefined : JSON.stringify(metadata),
+    model,
+    at,
+    batch,
+    provider: text(provider, 'provider'),
+    serviceTier: text(serviceTier, 'serviceTier'),
+    region: text(region, 'region'),
   };
 }

@@ -1,6 +1,7 @@
 import { admits, type BudgetState, type BudgetWindow } from './budget.ts';
 import type { NanoUsd } from './money.ts';
-import type { Crossing, Hold, ReserveResult, SaveResult, UsageKey, UsageRow } from './store.ts';
+import type { CostSource, Crossing, Hold, ReserveResult, SaveResult, UsageKey, UsageReport, UsageRow } from './store.ts';
+import { difference, inputTokensOf, outputTokensOf, together } from './usage.ts';
 
 /**
  * The tables of a ledger inside one transaction. A counter is no truth of its own but the kept sum of the rows and holds that
@@ -12,24 +13,24 @@ export interface LedgerTables {
   deleteHold(key: UsageKey): void;
   /** Holds with `expiresAt <= now`. */
   expiredHolds(now: number): readonly Hold[];
-  /** False when the key has a row already. */
-  insertUsage(row: UsageRow): boolean;
-  hasUsage(key: UsageKey): boolean;
-  counter(window: BudgetWindow): BudgetState | undefined;
-  /** Adds up rows and holds into a new counter. */
-  openCounter(window: BudgetWindow): BudgetState;
+  /** The rows of a call, from the first. */
+  rows(key: UsageKey): readonly UsageRow[];
+  insertRow(row: UsageRow): void;
+  counter(window: BudgetWindow): BudgetState;
   /** Adds to every counter that covers the call, whoever opened it. */
   addToCounters(call: Pick<Hold, 'dimensions' | 'at'>, spent: NanoUsd, reserved: NanoUsd): void;
   /** False when that threshold was crossed in that period before. */
-  insertCrossing(crossing: Crossing): boolean;
+  insertCrossing(crossing: Crossing, now: number): boolean;
+  budgetsVersion(): number;
 }
 
 /** Decides over all windows first and writes only when every one admits. */
-export function reserve(tables: LedgerTables, hold: Hold, windows: readonly BudgetWindow[], now: number): ReserveResult {
+export function reserve(tables: LedgerTables, hold: Hold, windows: readonly BudgetWindow[], now: number, version: number): ReserveResult {
+  if (tables.budgetsVersion() !== version) return { admitted: undefined };
   dropExpired(tables, now);
-  if (tables.hold(hold.key) || tables.hasUsage(hold.key)) return { admitted: true };
+  if (tables.hold(hold.key) || tables.rows(hold.key).length > 0) return { admitted: true };
   for (const window of windows) {
-    const state = stateOf(tables, window);
+    const state = tables.counter(window);
     if (!admits(window, state, hold.amount)) return { admitted: false, window, state };
   }
   tables.insertHold(hold);
@@ -37,12 +38,14 @@ export function reserve(tables: LedgerTables, hold: Hold, windows: readonly Budg
   return { admitted: true };
 }
 
-/** Moves a hold to spent, or writes a row that never had one. */
-export function saveUsage(tables: LedgerTables, row: UsageRow, windows: readonly BudgetWindow[]): SaveResult {
-  if (!tables.insertUsage(row)) return { saved: false, crossings: [] };
+/** Moves a hold to spent, writes a row that never had one, or corrects what was written. */
+export function saveUsage(tables: LedgerTables, report: UsageReport, windows: readonly BudgetWindow[]): SaveResult {
+  const row = nextRow(tables.rows(report.key), report);
+  if (row === undefined) return { row, crossings: [] };
+  tables.insertRow(row);
   release(tables, row.key);
   tables.addToCounters(row, row.amount, 0n);
-  return { saved: true, crossings: windows.flatMap((window) => newCrossings(tables, window)) };
+  return { row, crossings: windows.flatMap((window) => newCrossings(tables, window, row.recordedAt)) };
 }
 
 /** Gives a hold back to the counters it was taken from. */
@@ -56,21 +59,65 @@ export function release(tables: LedgerTables, key: UsageKey): void {
 /** Reads a window after dropping what has expired. */
 export function budgetState(tables: LedgerTables, window: BudgetWindow, now: number): BudgetState {
   dropExpired(tables, now);
-  return stateOf(tables, window);
+  return tables.counter(window);
+}
+
+/** The row that a report adds to those of its call; none where it tells nothing better. */
+export function nextRow(rows: readonly UsageRow[], report: UsageReport): UsageRow | undefined {
+  const latest = rows.at(-1);
+  if (latest === undefined) return { ...report, correction: 0, failures: report.success ? 0 : 1 };
+  const known = { revision: latest.revision, costSource: latest.costSource, ...sumOf(rows) };
+  if (!isBetter(report, known)) return undefined;
+  const [first] = rows as readonly [UsageRow];
+  return {
+    ...report,
+    // the call was made once, by one caller, in one period
+    dimensions: first.dimensions,
+    at: first.at,
+    kind: first.kind,
+    name: first.name,
+    usage: difference(report.usage, known.usage),
+    amount: report.amount - known.amount,
+    failures: (report.success ? 0 : 1) - known.failures,
+    correction: latest.correction + 1,
+  };
+}
+
+const sources: readonly CostSource[] = ['unpriced', 'estimated', 'partial', 'priced', 'reported'];
+
+type Known = Pick<UsageReport, 'revision' | 'costSource' | 'amount' | 'usage'>;
+
+function isBetter(report: Known, known: Known): boolean {
+  if (report.revision !== known.revision) return report.revision > known.revision;
+  const gain = sources.indexOf(report.costSource) - sources.indexOf(known.costSource);
+  if (gain !== 0) return gain > 0;
+  if (report.amount !== known.amount) return report.amount > known.amount;
+  return tokensOf(report) > tokensOf(known);
+}
+
+function tokensOf({ usage }: Known): number {
+  return inputTokensOf(usage) + outputTokensOf(usage);
+}
+
+function sumOf(rows: readonly UsageRow[]): Pick<UsageRow, 'amount' | 'usage' | 'failures'> {
+  return rows.reduce(
+    (sum, row) => ({
+      amount: sum.amount + row.amount,
+      usage: together(sum.usage, row.usage),
+      failures: sum.failures + row.failures,
+    }),
+    { amount: 0n, usage: {}, failures: 0 },
+  );
 }
 
 function dropExpired(tables: LedgerTables, now: number): void {
   for (const hold of tables.expiredHolds(now)) release(tables, hold.key);
 }
 
-function stateOf(tables: LedgerTables, window: BudgetWindow): BudgetState {
-  return tables.counter(window) ?? tables.openCounter(window);
-}
-
-function newCrossings(tables: LedgerTables, window: BudgetWindow): Crossing[] {
-  const { spent } = stateOf(tables, window);
+function newCrossings(tables: LedgerTables, window: BudgetWindow, now: number): Crossing[] {
+  const { spent } = tables.counter(window);
   return window.marks
     .filter((mark) => spent >= mark.reachedAt)
     .map((mark) => ({ window, mark, spent }))
-    .filter((crossing) => tables.insertCrossing(crossing));
+    .filter((crossing) => tables.insertCrossing(crossing, now));
 }

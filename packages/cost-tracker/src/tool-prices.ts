@@ -1,5 +1,6 @@
 import { type NanoUsd, parseUsd } from './money.ts';
 import { checkKeys } from './options.ts';
+import type { UsageParts } from './usage.ts';
 
 /** What one call of a tool costs. */
 export interface ToolPrice {
@@ -7,8 +8,8 @@ export interface ToolPrice {
   perCallUsd: string | number;
 }
 
-/** Looks up the price of a call of a tool: its own, else that of `'*'`, else 0. */
-export type PriceOfTool = (tool: string) => NanoUsd;
+/** Looks up the price of a call of a tool that used so much: its own, else that of `'*'`, else 0. */
+export type PriceOfTool = (tool: string, usage: UsageParts) => NanoUsd;
 
 /** Checks a table of prices by exact tool name. */
 export function readToolPrices(prices: Readonly<Record<string, ToolPrice>>): PriceOfTool {
