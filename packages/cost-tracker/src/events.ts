@@ -87,18 +87,18 @@ export interface CostTrackerEvents {
 }
 
 /** Listeners whose errors change nothing. */
-export class Listeners {
-  readonly #emitter = new EventEmitter();
+export class Listeners<Events extends { 'listener-error': ListenerErrorEvent } = CostTrackerEvents> {
+  readonly #emitter = new EventEmitter<string>();
 
-  add<E extends keyof CostTrackerEvents>(event: E, listener: (payload: CostTrackerEvents[E]) => void): () => void {
-    const own = (payload: CostTrackerEvents[E]) => listener(payload); // the same function may be added twice
+  add<E extends keyof Events & string>(event: E, listener: (payload: Events[E]) => void): () => void {
+    const own = (payload: Events[E]) => listener(payload); // the same function may be added twice
     this.#emitter.on(event, own);
     return () => {
       this.#emitter.off(event, own);
     };
   }
 
-  emit<E extends keyof CostTrackerEvents>(event: E, payload: CostTrackerEvents[E]): void {
+  emit<E extends keyof Events & string>(event: E, payload: Events[E]): void {
     for (const listener of this.#emitter.listeners(event)) {
       try {
         listener(payload);
