@@ -425,6 +425,49 @@ describe('alerts', () => {
     expect(asked).toBe(before);
   });
 
+  test('are told at once, also where every look at the store came a moment too early', async () => {
+    const clock = new ManualClock();
+    const memory = memoryStore();
+    const slow: (() => void)[] = [];
+    let early = true;
+    const claimAlerts: typeof memory.claimAlerts = async (...args) => {
+      const claimed = await memory.claimAlerts(...args);
+      if (early) await new Promise<void>((resolve) => slow.push(resolve));
+      return claimed;
+    };
+    const tracker = new CostTracker({ store: { ...memory, claimAlerts }, budgets: [budget], clock });
+    const seen: string[] = [];
+    const alerts = keep(new BudgetAlerts({ tracker, sinks: [{ name: 'own', send: async ({ level }) => void seen.push(level) }], clock }));
+    const waits = Array.from({ length: 10 }, () => alerts.deliver());
+    await clock.advanceAsync(0);
+    await spender(tracker)('9.5');
+    early = false;
+    for (const answer of slow) answer();
+    await Promise.all(waits);
+    expect(seen).toEqual(['warning']);
+  });
+
+  test('that hung past their lease leave an alert to whoever has it now', async () => {
+    const clock = new ManualClock();
+    const store = memoryStore();
+    const tracker = new CostTracker({ store, budgets: [budget], clock });
+    const attempts: ((error: unknown) => void)[] = [];
+    const sink: AlertSink = { name: 'own', send: () => new Promise((_, reject) => attempts.push(reject)) };
+    const [first, second] = [0, 1].map(() => keep(new BudgetAlerts({ tracker, sinks: [sink], clock, timeoutMs: 60_000 })));
+    await clock.advanceAsync(0);
+    await spender(tracker)('9.5');
+    await clock.advanceAsync(0);
+    expect(attempts).toHaveLength(1);
+    clock.jumpWall(3_600_000); // the process was stopped for an hour
+    await clock.advanceAsync(30_000);
+    expect(attempts).toHaveLength(2);
+    attempts[0]?.(new Error('late'));
+    await clock.advanceAsync(29_000);
+    expect(attempts).toHaveLength(2);
+    for (const alerts of [first, second]) void alerts?.close();
+    await clock.advanceAsync(1_000);
+  });
+
   test('tell other listeners when one throws', async () => {
     const { alerts, spend, told } = running([{ name: 'own', send: async () => {} }]);
     const off = alerts.on('delivered', () => {

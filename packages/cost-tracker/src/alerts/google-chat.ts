@@ -1,4 +1,5 @@
 import type { BudgetThreshold } from '../budget.ts';
+import { readUsd } from '../money.ts';
 import { checkKeys, checkText } from '../options.ts';
 import type { BudgetAlert } from './alert.ts';
 import { systemClock } from './clock.ts';
@@ -45,17 +46,12 @@ export function googleChatSink(options: GoogleChatSinkOptions): AlertSink {
 
 function textOf({ budget, level, spentUsd, limitUsd, periodStart, resetsAt }: BudgetAlert): string {
   // Rounded down, so that no line looks crossed before it is.
-  const percent = Number((nano(spentUsd) * 1_000n) / nano(limitUsd)) / 10;
+  const percent = Number((readUsd(spentUsd) * 1_000n) / readUsd(limitUsd)) / 10;
   const blocked = level === 'blocked' ? ' Calls that would cost more are refused.' : '';
   return (
     `${SIGNS[level]} *Budget ${plain(budget)}: ${level}*\n` +
     `${spentUsd} of ${limitUsd} USD are spent (${percent} %) since ${periodStart}; it starts again at ${resetsAt}.${blocked}`
   );
-}
-
-function nano(usd: string): bigint {
-  const [whole, fraction = ''] = usd.split('.');
-  return BigInt(`${whole}${fraction.padEnd(9, '0')}`);
 }
 
 /** A name as one line of text that mentions nobody and links nowhere: angle brackets would. */
