@@ -122,17 +122,17 @@ function tokenCounters(counter: (name: string, unit: string, description: string
     'reasoning.output_tokens': usage('reasoning.output_tokens', 'The number of output tokens used for reasoning.'),
   };
   const back = counter('cost_tracker.usage.tokens.taken_back', '{token}', 'Tokens that corrections took back.');
+  const add = (name: string, tokens: number, attributes: OtelAttributes): void => {
+    if (tokens < 0) back.add(-tokens, { ...attributes, counter: name });
+    else counters[name]?.add(tokens, attributes);
+  };
   return (labels: CallLabels, counts: readonly TokenCount[], first: boolean): void => {
     const model = modelOf(labels);
-    if (first && counts.length === 0) {
-      for (const name of ['input_tokens', 'output_tokens']) counters[name]?.add(0, { ...model, 'gen_ai.token.modality': 'unknown' });
-    }
+    const unknown = { ...model, 'gen_ai.token.modality': 'unknown' };
+    if (first && counts.length === 0) for (const name of ['input_tokens', 'output_tokens']) add(name, 0, unknown);
     for (const count of counts) {
       const attributes = { ...model, 'gen_ai.token.modality': count.modality };
-      for (const name of countersOf(count)) {
-        if (count.tokens < 0) back.add(-count.tokens, { ...attributes, counter: name });
-        else counters[name]?.add(count.tokens, attributes);
-      }
+      for (const name of countersOf(count)) add(name, count.tokens, attributes);
     }
   };
 }

@@ -181,14 +181,14 @@ class Family<R extends PrometheusRegistry> {
     return (own, value) => counter.inc({ ...this.#fixed, ...own }, value);
   }
 
-  gauge(name: string, help: string, readings: () => Promise<readonly BudgetReading[]>, valueOf: (reading: BudgetReading) => number): void {
+  gauge(name: string, help: string, readings: () => Promise<readonly BudgetReading[]>, read: (reading: BudgetReading) => number): void {
     const fixed = this.#fixed;
     new this.#client.Gauge({
       ...this.#described(`tidegate_${name}`, help, ['budget', 'tenant']),
       async collect(this: PrometheusGauge) {
         const found = await readings();
         this.reset(); // a budget that is gone is not shown again
-        for (const reading of found) this.set({ ...fixed, ...reading.labels }, valueOf(reading));
+        for (const reading of found) this.set({ ...fixed, ...reading.labels }, read(reading));
       },
     });
   }

@@ -172,8 +172,11 @@ describe('Prometheus', () => {
   test('where budgets stand, whoever spent, as long as they exist, asked for once a scrape', async () => {
     const memory = memoryStore();
     let asked = 0;
-    const store = { ...memory, budgetState: (...args: Parameters<typeof memory.budgetState>) => (asked++, memory.budgetState(...args)) };
-    const tracker = trackerOver(store);
+    const budgetState: typeof memory.budgetState = (...args) => {
+      asked += 1;
+      return memory.budgetState(...args);
+    };
+    const tracker = trackerOver({ ...memory, budgetState });
     const { numbers } = prometheus([tracker]);
     await new CostTracker({ store: memory, clock: new ManualClock() }).record(call('a', '1.5', {}));
     await tracker.setBudget({ name: 'late', scope: { tenant: 'beta' }, limitUsd: '4', period: 'day' });
