@@ -102,7 +102,7 @@ function utcPeriod(unit: (typeof CALENDAR_UNITS)[number], instant: number): Peri
   if (unit === 'month') return { start: Date.UTC(year, month), end: Date.UTC(year, month + 1) };
   const midnight = Date.UTC(year, month, day);
   if (unit === 'day') return { start: midnight, end: midnight + DAY_MS };
-  const start = midnight - (((midnight - FIRST_MONDAY) % (7 * DAY_MS)) + 7 * DAY_MS) % (7 * DAY_MS);
+  const start = midnight - ((((midnight - FIRST_MONDAY) % (7 * DAY_MS)) + 7 * DAY_MS) % (7 * DAY_MS));
   return { start, end: start + 7 * DAY_MS };
 }
 

@@ -25,7 +25,7 @@ export class Pricing {
   /** The most that a call may cost; none where its model has no known price. */
   async most(call: PaidCall, most: MostUsage): Promise<NanoUsd | undefined> {
     if (call.stated !== undefined) return call.stated;
-    if (call.priced === undefined) return call.kind === 'tool' ? this.#ofTool(call.name, tokens(most)) : 0n;
+    if (call.priced === undefined) return call.kind === 'tool' ? this.#ofTool(call.name, tokens(most), call.at) : 0n;
     let dearest: NanoUsd | undefined;
     for (const usage of dearestUsages(most)) {
       const priced = await this.#price(call, usage, {});
@@ -58,7 +58,7 @@ export class Pricing {
     const plain = { provider, priceVersion: undefined, priceLines: undefined };
     if (outcome.amountUsd !== undefined) return { ...plain, amount: roundUsd(outcome.amountUsd, 'amountUsd'), costSource: 'reported' };
     if (call.priced === undefined) {
-      const amount = call.stated ?? (call.kind === 'tool' ? this.#ofTool(call.name, usage) : 0n);
+      const amount = call.stated ?? (call.kind === 'tool' ? this.#ofTool(call.name, usage, call.at) : 0n);
       return { ...plain, amount, costSource: 'priced' };
     }
     const usageIs = checkOneOf(outcome.usageIs ?? 'complete', ['complete', 'partial', 'estimated'], 'usageIs');
