@@ -135,7 +135,7 @@ describe('nonsense is told, not believed', () => {
   const nonsense = [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, 2 ** 60, 1_000_000_001, '12', true, {}, []];
 
   test.each(nonsense)('%j where a count belongs', (bad) => {
-    const shown = JSON.stringify(bad);
+    const shown = typeof bad === 'string' ? JSON.stringify(bad) : typeof bad === 'object' ? 'an object' : String(bad);
     const problem = (name: string) => `${name} must be a whole number from 0 to 1000000000, not ${shown}`;
     expect(usageFromOpenAI({ model: 'm', usage: { prompt_tokens: bad, completion_tokens: 1 } })).toEqual({
       usageProblem: problem('prompt_tokens'),

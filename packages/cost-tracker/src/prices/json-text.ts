@@ -21,9 +21,9 @@ export function parseText(text: string): ParsedText {
   if (tooDeep !== undefined) return { mistakes: [{ offset: tooDeep, message: `nested deeper than ${deepestNesting} levels` }] };
   const errors: ParseError[] = [];
   const tree = parseTree(text, errors, { allowTrailingComma: true });
+  if (tree === undefined && text.trim() === '') return { mistakes: [{ offset: 0, message: 'the file is empty' }] };
   const mistakes = errors.map(({ error, offset }) => ({ offset, message: `not JSON: ${printParseErrorCode(error)}` }));
-  if (tree === undefined) return { mistakes: mistakes.length > 0 ? mistakes : [{ offset: 0, message: 'the file is empty' }] };
-  if (mistakes.length > 0) return { mistakes };
+  if (tree === undefined || mistakes.length > 0) return { mistakes };
   const twice = duplicates(tree);
   return twice.length > 0 ? { mistakes: twice } : { tree };
 }

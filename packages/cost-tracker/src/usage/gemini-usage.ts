@@ -66,7 +66,7 @@ function byModality(usage: Body, ...names: readonly string[]): Record<'audio' | 
   const counts = { audio: 0, image: 0, video: 0 };
   const name = names.find((each) => Array.isArray(usage[each]));
   for (const each of name === undefined ? [] : listOf(usage[name])) {
-    const modality = each['modality'] === 'DOCUMENT' ? 'image' : String(each['modality']).toLowerCase();
+    const modality = each['modality'] === 'DOCUMENT' ? 'image' : textOf(each['modality'])?.toLowerCase();
     const count = countOf(each, 'tokenCount') ?? 0;
     if (modality === 'audio' || modality === 'image' || modality === 'video') counts[modality] += count;
   }
@@ -78,7 +78,7 @@ function searchesOf(answer: Body): number {
     const asked = bodyOf(candidate['groundingMetadata'])['webSearchQueries'];
     return Array.isArray(asked) ? asked.filter((query) => textOf(query) !== undefined) : [];
   });
-  const byAnswer = /^(models\/)?gemini-[12]/.test(String(answer['modelVersion']));
+  const byAnswer = /^(models\/)?gemini-[12]/.test(textOf(answer['modelVersion']) ?? '');
   return byAnswer ? Math.min(1, queries.length) : queries.length;
 }
 

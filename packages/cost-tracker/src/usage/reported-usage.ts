@@ -49,9 +49,14 @@ export function countOf(body: Body, ...names: readonly string[]): number | undef
     const value = body[name];
     if (value === undefined || value === null) continue;
     if (typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= MOST_TOKENS) return value;
-    throw new RangeError(`${name} must be a whole number from 0 to ${MOST_TOKENS}, not ${JSON.stringify(value) ?? typeof value}`);
+    throw new RangeError(`${name} must be a whole number from 0 to ${MOST_TOKENS}, not ${shown(value)}`);
   }
   return undefined;
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 32));
+  return typeof value === 'object' ? 'an object' : String(value);
 }
 
 /** A part and how many the answer says of it. */
