@@ -1,7 +1,7 @@
 import { fc, test } from '@fast-check/vitest';
 import { waitForUpdate } from '@pydantic/genai-prices';
 import { expect } from 'vitest';
-import type { Priced, PriceLine, UsageParts } from '../src/index.ts';
+import type { Priced, PriceLine, PriceRequest, UsageParts } from '../src/index.ts';
 import { priceBook } from '../src/prices.ts';
 import { inputParts, inputTokensOf, outputParts, outputTokensOf, type UsagePart } from '../src/usage.ts';
 import { runs } from './runs.ts';
@@ -37,10 +37,9 @@ const call = fc.record({
   region: fc.constantFrom(undefined, 'us', 'eu'),
 });
 
-const priceOf = (request: { named: object } & Record<string, unknown>) => {
-  const { named, ...rest } = request;
-  return book.price({ ...named, ...rest } as Parameters<typeof book.price>[0]) as Promise<Priced | undefined>;
-};
+type Call = Omit<PriceRequest, 'provider' | 'model'> & { readonly named: Pick<PriceRequest, 'provider' | 'model'> };
+
+const priceOf = async ({ named, ...rest }: Call): Promise<Priced | undefined> => book.price({ ...named, ...rest });
 
 /** Whole nano-USD of lines, counted in a unit so small that no line has a part of it: another way than fractions. */
 function reference(lines: readonly PriceLine[]): bigint {

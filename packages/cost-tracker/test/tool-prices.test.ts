@@ -1,6 +1,6 @@
 import { fc, test as property } from '@fast-check/vitest';
 import { describe, expect, test } from 'vitest';
-import { type ToolPrice, toolPriceFromRecord, toolPriceToRecord } from '../src/index.ts';
+import { type ToolPrice, type ToolPriceRecord, toolPriceFromRecord, toolPriceToRecord } from '../src/index.ts';
 import { readToolPrices } from '../src/tool-prices.ts';
 import { runs } from './runs.ts';
 
@@ -93,7 +93,7 @@ describe('an original record', () => {
     [{ currency: 'USD' }, 'must be given'],
     [{ per_calls: 1 }, 'tool price record.per_calls is unknown; known are per_call, per_token, currency'],
   ])('%j is refused', (record, message) => {
-    expect(() => toolPriceFromRecord(record)).toThrow(message);
+    expect(() => toolPriceFromRecord(record as ToolPriceRecord)).toThrow(message);
   });
 
   test('a price that is wrong is not written', () => {
