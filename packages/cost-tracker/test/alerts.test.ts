@@ -264,6 +264,49 @@ describe('sinks', () => {
     await until(() => seen.length === 7, { what: 'all budgets to be told of' });
   });
 
+  test('that hang on what was left behind are told of the rest without another look', async () => {
+    const clock = new ManualClock();
+    const others = ['b', 'c', 'd', 'e', 'f', 'g'].map((tenant) => ({ ...budget, name: tenant, scope: { tenant } }));
+    const tracker = keep(new CostTracker({ budgets: [budget, ...others], clock }));
+    for (const name of ['acme', 'b', 'c', 'd', 'e', 'f', 'g']) await spender(tracker)('9.5', name);
+    const seen: string[] = [];
+    const sink: AlertSink = {
+      name: 'own',
+      send: async ({ budget: name }) => {
+        seen.push(name);
+        if (name === 'acme') await new Promise(() => {});
+      },
+    };
+    const alerts = keep(new BudgetAlerts({ tracker, sinks: [sink], clock, timeoutMs: 600_000 }));
+    await clock.advanceAsync(1);
+    expect(seen).toHaveLength(7);
+    void alerts.close();
+    await clock.advanceAsync(1_000);
+  });
+
+  test('that ask for different waits are each sent again when its own is over', async () => {
+    const clock = new ManualClock();
+    const waits: Record<string, number> = { acme: 20_000, beta: 5_000, gamma: 12_345 };
+    const all = Object.keys(waits).map((name) => ({ ...budget, name, scope: { tenant: name } }));
+    const at: [string, number][] = [];
+    const start = clock.now();
+    const sink: AlertSink = {
+      name: 'own',
+      send: async ({ budget: name }) => {
+        at.push([name, clock.now() - start]);
+        if (at.length <= 3) throw new AlertSinkError('later', { retryAfterMs: waits[name] });
+      },
+    };
+    const { spend } = running([sink], { clock, pollMs: 3_600_000 }, all);
+    for (const { name } of all) await spend('9.5', name);
+    await clock.advanceAsync(60_000);
+    expect(at.slice(3)).toEqual([
+      ['beta', 5_000],
+      ['gamma', 12_345],
+      ['acme', 20_000],
+    ]);
+  });
+
   test('of one’s own may throw, hang past their signal, and ask for a wait; an error of another kind is tried again', async () => {
     const clock = new ManualClock();
     const does = [
