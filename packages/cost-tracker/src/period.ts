@@ -85,7 +85,8 @@ export class Calendar implements Spans {
   }
 }
 
-function canonicalZone(timeZone: string, name: string): string {
+/** The canonical name of an IANA zone. */
+export function canonicalZone(timeZone: string, name: string): string {
   // Offsets such as +09:00 are accepted by some versions of Node and not by others, and they know no daylight saving.
   const named = typeof timeZone === 'string' && /^[A-Za-z]/.test(timeZone);
   try {
@@ -102,7 +103,7 @@ function utcPeriod(unit: (typeof CALENDAR_UNITS)[number], instant: number): Peri
   if (unit === 'month') return { start: Date.UTC(year, month), end: Date.UTC(year, month + 1) };
   const midnight = Date.UTC(year, month, day);
   if (unit === 'day') return { start: midnight, end: midnight + DAY_MS };
-  const start = midnight - (((midnight - FIRST_MONDAY) % (7 * DAY_MS)) + 7 * DAY_MS) % (7 * DAY_MS);
+  const start = midnight - ((((midnight - FIRST_MONDAY) % (7 * DAY_MS)) + 7 * DAY_MS) % (7 * DAY_MS));
   return { start, end: start + 7 * DAY_MS };
 }
 
