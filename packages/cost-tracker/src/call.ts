@@ -115,7 +115,17 @@ const MODEL_KEYS = ['kind', 'model', 'provider', 'serviceTier', 'batch', 'region
 
 /** What each shape above may hold beside the call, so that a misspelt key is refused. */
 export const RESERVE_KEYS = ['idempotencyKey', 'maxInputTokens', 'maxOutputTokens', 'minOutputTokens'];
-export const OUTCOME_KEYS = ['amountUsd', 'usage', 'usageIs', 'servedModel', 'serviceTier', 'revision', 'success', 'durationMs', 'metadata'];
+export const OUTCOME_KEYS = [
+  'amountUsd',
+  'usage',
+  'usageIs',
+  'servedModel',
+  'serviceTier',
+  'revision',
+  'success',
+  'durationMs',
+  'metadata',
+];
 export const RECORD_KEYS = [...OUTCOME_KEYS, 'dedupeKey', 'at'];
 
 const LATEST_INSTANT = 8.64e15;
@@ -123,7 +133,7 @@ const LATEST_INSTANT = 8.64e15;
 /** Refuses what a call of its kind may not hold. */
 export function checkCall(options: CallOptions, more: readonly string[], owner: string): void {
   const kind = checkOneOf(options?.kind, ['llm', 'tool', 'resource', 'prompt'], `${owner}: kind`);
-  checkKeys(options, [...(kind === 'llm' ? MODEL_KEYS : NAMED_KEYS), ...more], owner);
+  checkKeys(options, [...new Set([...(kind === 'llm' ? MODEL_KEYS : NAMED_KEYS), ...more])], owner);
 }
 
 /** Checks a call. */

@@ -51,7 +51,7 @@ export class BudgetExceededError extends Error {
   readonly reservedUsd: string;
   /** What the refused call could have cost, a decimal. */
   readonly requestedUsd: string;
-  /** When the next period begins, ISO 8601. */
+  /** When nothing of what is spent now counts any more, ISO 8601: of a calendar period, when the next begins. */
   readonly resetsAt: string;
   /** Milliseconds until `resetsAt`; absent when the call is too dear for a whole period. Room may come sooner, as holds end. */
   readonly retryAfterMs?: number;
@@ -77,8 +77,8 @@ export class BudgetExceededError extends Error {
     this.spentUsd = amounts.spentUsd;
     this.reservedUsd = amounts.reservedUsd;
     this.requestedUsd = amounts.requestedUsd;
-    this.resetsAt = new Date(window.end).toISOString();
-    if (requested <= window.ceiling) this.retryAfterMs = Math.max(0, Math.ceil(window.end - now));
+    this.resetsAt = new Date(window.resetsAt).toISOString();
+    if (requested <= window.ceiling) this.retryAfterMs = Math.max(0, Math.ceil(window.resetsAt - now));
   }
 
   /** The refusal as a problem document. */
@@ -97,6 +97,33 @@ export class BudgetExceededError extends Error {
       resetsAt: this.resetsAt,
       ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
     };
+  }
+}
+
+/** A call was refused because its model has no known price, and a budget that covers it lets no such call through. Nothing was held. */
+export class UnpricedModelError extends Error {
+  /** The class's name, also after minification. */
+  override readonly name = 'UnpricedModelError';
+  /** Always the same, for programs. */
+  readonly code = 'ERR_UNPRICED_MODEL';
+  /** HTTP status for this refusal. */
+  readonly status = 403;
+  /** The model. */
+  readonly model: string;
+  /** Name of the budget that refused. */
+  readonly limit: string;
+  /** @internal */
+  readonly [kind] = 'unpriced-model';
+  /** @internal */
+  readonly [refusal] = true;
+
+  /** @internal */
+  constructor(model: string, budget: string) {
+    super(
+      `model '${model}' has no known price, and budget '${budget}' lets no such call through: give it a price, or set unpriced: 'allow'`,
+    );
+    this.model = model;
+    this.limit = budget;
   }
 }
 
@@ -125,6 +152,11 @@ export class StoreError extends Error {
 /** Whether `error` is a {@link BudgetExceededError}, also one of another copy of this package. */
 export function isBudgetExceededError(error: unknown): error is BudgetExceededError {
   return kindOf(error) === 'budget-exceeded';
+}
+
+/** Whether `error` is an {@link UnpricedModelError}, also one of another copy of this package. */
+export function isUnpricedModelError(error: unknown): error is UnpricedModelError {
+  return kindOf(error) === 'unpriced-model';
 }
 
 /** Whether `error` is a {@link StoreError}, also one of another copy of this package. */

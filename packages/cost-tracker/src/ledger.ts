@@ -65,7 +65,8 @@ export function budgetState(tables: LedgerTables, window: BudgetWindow, now: num
 /** The row that a report adds to those of its call; none where it tells nothing better. */
 export function nextRow(rows: readonly UsageRow[], report: UsageReport): UsageRow | undefined {
   const latest = rows.at(-1);
-  if (latest === undefined) return { ...report, correction: 0, failures: report.success ? 0 : 1 };
+  const [failures, unpriced] = [report.success ? 0 : 1, report.costSource === 'unpriced' ? 1 : 0];
+  if (latest === undefined) return { ...report, correction: 0, failures, unpriced };
   const known = { revision: latest.revision, costSource: latest.costSource, ...sumOf(rows) };
   if (!isBetter(report, known)) return undefined;
   const [first] = rows as readonly [UsageRow];
@@ -78,7 +79,8 @@ export function nextRow(rows: readonly UsageRow[], report: UsageReport): UsageRo
     name: first.name,
     usage: difference(report.usage, known.usage),
     amount: report.amount - known.amount,
-    failures: (report.success ? 0 : 1) - known.failures,
+    failures: failures - known.failures,
+    unpriced: unpriced - known.unpriced,
     correction: latest.correction + 1,
   };
 }
@@ -99,14 +101,15 @@ function tokensOf({ usage }: Known): number {
   return inputTokensOf(usage) + outputTokensOf(usage);
 }
 
-function sumOf(rows: readonly UsageRow[]): Pick<UsageRow, 'amount' | 'usage' | 'failures'> {
+function sumOf(rows: readonly UsageRow[]): Pick<UsageRow, 'amount' | 'usage' | 'failures' | 'unpriced'> {
   return rows.reduce(
     (sum, row) => ({
       amount: sum.amount + row.amount,
       usage: together(sum.usage, row.usage),
       failures: sum.failures + row.failures,
+      unpriced: sum.unpriced + row.unpriced,
     }),
-    { amount: 0n, usage: {}, failures: 0 },
+    { amount: 0n, usage: {}, failures: 0, unpriced: 0 },
   );
 }
 

@@ -1,12 +1,16 @@
 import type { BudgetState, BudgetWindow } from './budget.ts';
 import { StoreError } from './errors.ts';
 import { budgetState, type LedgerTables, release, reserve, saveUsage } from './ledger.ts';
+import { MemoryAlerts } from './memory-alerts.ts';
 import type { NanoUsd } from './money.ts';
 import { covers, type Dimensions } from './scope.ts';
-import type { Crossing, Hold, UsageGroup, UsageKey, UsageQuery, UsageRow, UsageStore } from './store.ts';
+import type { Crossing, Hold, RowCursor, StoredBudgets, UsageGroup, UsageKey, UsageQuery, UsageRow, UsageStore } from './store.ts';
+import { inputTokensOf, outputTokensOf } from './usage.ts';
 
 interface Counter {
-  readonly window: BudgetWindow;
+  readonly dimensions: Dimensions;
+  readonly start: number;
+  readonly end: number;
   spent: NanoUsd;
   reserved: NanoUsd;
 }
@@ -24,12 +28,17 @@ export function memoryStore(): UsageStore {
     return body(tables);
   };
   return {
-    reserve: (hold, windows, now) => transact((open) => reserve(open, hold, windows, now)),
-    saveUsage: (row, windows) => transact((open) => saveUsage(open, row, windows)),
+    reserve: (hold, windows, now, version) => transact((open) => reserve(open, hold, windows, now, version)),
+    saveUsage: (report, windows) => transact((open) => saveUsage(open, report, windows)),
     release: (key) => transact((open) => release(open, key)),
     budgetState: (window, now) => transact((open) => budgetState(open, window, now)),
-    getMonthlyTotal: (query) => transact((open) => open.total(query)),
-    getUsageSummary: (query) => transact((open) => open.groups(query)),
+    getMonthlyTotal: (query) => transact((open) => sum(open.matching(query))),
+    getUsageSummary: (query) => transact((open) => groupsOf(open.matching(query))),
+    readRows: (query, after, limit) => transact((open) => page(open.matching(query), after, limit)),
+    putBudget: (name, options) => transact((open) => open.putBudget(name, options)),
+    readBudgets: () => transact((open) => open.budgets),
+    claimAlerts: (sink, now, leaseUntil, limit) => transact((open) => open.alerts.claim(sink, now, leaseUntil, limit)),
+    endAlert: (sink, id, againAt) => transact((open) => open.alerts.end(sink, id, againAt)),
     close: async () => {
       closed = true;
     },
@@ -37,12 +46,24 @@ export function memoryStore(): UsageStore {
 }
 
 class MemoryTables implements LedgerTables {
-  readonly #usage = new Map<string, UsageRow>();
+  readonly #rows = new Map<string, UsageRow[]>();
   readonly #holds = new Map<string, Hold>();
   readonly #counters = new Map<string, Counter>();
-  readonly #crossings = new Set<string>();
+  readonly alerts = new MemoryAlerts();
+  budgets: StoredBudgets = { version: 0, budgets: [] };
   // No hold expires before it, so that a call need not look at all of them.
   #earliestExpiry = Number.POSITIVE_INFINITY;
+
+  budgetsVersion(): number {
+    return this.budgets.version;
+  }
+
+  putBudget(name: string, options: string | undefined): StoredBudgets {
+    const others = this.budgets.budgets.filter((budget) => budget.name !== name);
+    const budgets = options === undefined ? others : [...others, { name, options }].sort((a, b) => order(a.name, b.name));
+    this.budgets = { version: this.budgets.version + 1, budgets };
+    return this.budgets;
+  }
 
   hold(key: UsageKey): Hold | undefined {
     return this.#holds.get(keyText(key));
@@ -65,69 +86,108 @@ class MemoryTables implements LedgerTables {
     return holds.filter((hold) => hold.expiresAt <= now);
   }
 
-  insertUsage(row: UsageRow): boolean {
-    if (this.hasUsage(row.key)) return false;
-    this.#usage.set(keyText(row.key), row);
-    return true;
+  rows(key: UsageKey): readonly UsageRow[] {
+    return this.#rows.get(keyText(key)) ?? [];
   }
 
-  hasUsage(key: UsageKey): boolean {
-    return this.#usage.has(keyText(key));
+  insertRow(row: UsageRow): void {
+    const text = keyText(row.key);
+    const rows = this.#rows.get(text);
+    if (rows) rows.push(row);
+    else this.#rows.set(text, [row]);
   }
 
-  counter(window: BudgetWindow): BudgetState | undefined {
-    const counter = this.#counters.get(windowText(window));
-    return counter && { spent: counter.spent, reserved: counter.reserved };
-  }
-
-  openCounter(window: BudgetWindow): BudgetState {
-    const rows = this.#rows({ dimensions: window.dimensions, from: window.start, to: window.end });
-    const holds = [...this.#holds.values()].filter((hold) => contains(window, hold));
-    const state = { spent: sum(rows), reserved: sum(holds) };
-    this.#counters.set(windowText(window), { window, ...state });
-    return state;
+  counter({ dimensions, start, end, step }: BudgetWindow): BudgetState {
+    if (step === undefined) {
+      const { spent, reserved } = this.#counter(dimensions, start, end);
+      return { spent, reserved };
+    }
+    let [spent, reserved] = [0n, 0n];
+    for (let part = start; part < end; part += step) {
+      const counter = this.#counter(dimensions, part, part + step);
+      spent += counter.spent;
+      reserved += counter.reserved;
+    }
+    return { spent, reserved };
   }
 
   addToCounters(call: Pick<Hold, 'dimensions' | 'at'>, spent: NanoUsd, reserved: NanoUsd): void {
     for (const counter of this.#counters.values()) {
-      if (!contains(counter.window, call)) continue;
+      if (!contains(counter, call)) continue;
       counter.spent += spent;
       counter.reserved += reserved;
     }
   }
 
-  insertCrossing({ window, mark }: Crossing): boolean {
-    const text = JSON.stringify([window.budget, window.start, mark.level]);
-    if (this.#crossings.has(text)) return false;
-    this.#crossings.add(text);
-    return true;
+  insertCrossing(crossing: Crossing, now: number): boolean {
+    return this.alerts.insert(crossing, now);
   }
 
-  total(query: UsageQuery): NanoUsd {
-    return sum(this.#rows(query));
+  matching({ dimensions, from, to }: UsageQuery): UsageRow[] {
+    const span = { dimensions, start: from, end: to };
+    return [...this.#rows.values()].flatMap((rows) => rows.filter((row) => contains(span, row)));
   }
 
-  groups(query: UsageQuery): readonly UsageGroup[] {
-    const byText = new Map<string, UsageGroup>();
-    for (const { dimensions, kind, name, success, amount } of this.#rows(query)) {
-      const text = JSON.stringify([dimensions.tenant, kind, name]);
-      const group = byText.get(text) ?? { tenant: dimensions.tenant, kind, name, calls: 0, failures: 0, total: 0n };
-      const failures = group.failures + (success ? 0 : 1);
-      byText.set(text, { ...group, calls: group.calls + 1, failures, total: group.total + amount });
+  #counter(dimensions: Dimensions, start: number, end: number): Counter {
+    const text = `${start} ${end} ${Object.values(dimensions).join('\n')}`;
+    const known = this.#counters.get(text);
+    if (known) return known;
+    const holds = [...this.#holds.values()].filter((hold) => contains({ dimensions, start, end }, hold));
+    const counter = { dimensions, start, end, spent: sum(this.matching({ dimensions, from: start, to: end })), reserved: sum(holds) };
+    this.#counters.set(text, counter);
+    return counter;
+  }
+}
+
+type Group = { -readonly [Field in keyof UsageGroup]: UsageGroup[Field] };
+
+/** Adds rows up by everything that a group names. */
+function groupsOf(rows: readonly UsageRow[]): readonly UsageGroup[] {
+  const groups = new Map<string, Group>();
+  for (const row of rows) {
+    const { kind, name, provider, dimensions, usage } = row;
+    const { tenant, project, model } = dimensions;
+    const text = JSON.stringify([tenant, project, kind, name, model, provider]);
+    let group = groups.get(text);
+    if (group === undefined) {
+      const zeros = { calls: 0, failures: 0, unpriced: 0, inputTokens: 0, cacheReadTokens: 0, outputTokens: 0, total: 0n };
+      group = { tenant, project, kind, name, model, provider, ...zeros };
+      groups.set(text, group);
     }
-    return [...byText.values()].sort(byTenantKindName);
+    group.calls += row.correction === 0 ? 1 : 0;
+    group.failures += row.failures;
+    group.unpriced += row.unpriced;
+    group.inputTokens += inputTokensOf(usage);
+    group.cacheReadTokens += (usage.cacheReadTokens ?? 0) + (usage.cacheReadAudioTokens ?? 0);
+    group.outputTokens += outputTokensOf(usage);
+    group.total += row.amount;
   }
-
-  #rows({ dimensions, from, to }: UsageQuery): UsageRow[] {
-    return [...this.#usage.values()].filter((row) => contains({ dimensions, start: from, end: to }, row));
-  }
+  const fields = ['tenant', 'project', 'kind', 'name', 'model', 'provider'] as const;
+  return [...groups.values()].sort((a, b) => fields.reduce((found, field) => found || order(a[field], b[field]), 0));
 }
 
-function contains(window: Pick<BudgetWindow, 'dimensions' | 'start' | 'end'>, call: { at: number; dimensions: Dimensions }): boolean {
-  return window.start <= call.at && call.at < window.end && covers(window.dimensions, call.dimensions);
+function page(rows: readonly UsageRow[], after: RowCursor | undefined, limit: number): readonly UsageRow[] {
+  const sorted = rows.map((row) => ({ row, cursor: cursorOf(row) })).sort((a, b) => inOrder(a.cursor, b.cursor));
+  const rest = after === undefined ? sorted : sorted.filter(({ cursor }) => inOrder(cursor, after) > 0);
+  return rest.slice(0, limit).map(({ row }) => row);
 }
 
-function sum(entries: readonly { amount: NanoUsd }[]): NanoUsd {
+function cursorOf({ at, key, correction }: UsageRow): RowCursor {
+  return { at, tenant: key.tenant, id: key.id, correction };
+}
+
+function inOrder(a: RowCursor, b: RowCursor): number {
+  return a.at - b.at || order(a.tenant, b.tenant) || order(a.id, b.id) || a.correction - b.correction;
+}
+
+function contains(
+  span: { readonly start: number; readonly end: number; readonly dimensions: Dimensions },
+  call: { readonly at: number; readonly dimensions: Dimensions },
+): boolean {
+  return span.start <= call.at && call.at < span.end && covers(span.dimensions, call.dimensions);
+}
+
+function sum(entries: readonly { readonly amount: NanoUsd }[]): NanoUsd {
   return entries.reduce((total, entry) => total + entry.amount, 0n);
 }
 
@@ -135,15 +195,7 @@ function keyText({ tenant, id }: UsageKey): string {
   return JSON.stringify([tenant, id]);
 }
 
-function windowText({ dimensions, start, end }: BudgetWindow): string {
-  return JSON.stringify([dimensions, start, end]);
-}
-
 // By code unit, as SQLite orders text for everything but characters outside the basic plane.
-function byTenantKindName(a: UsageGroup, b: UsageGroup): number {
-  return order(a.tenant, b.tenant) || order(a.kind, b.kind) || order(a.name, b.name);
-}
-
 function order(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;

@@ -1,4 +1,4 @@
-import { checkNumber, checkOneOf } from './options.ts';
+import { checkKeys, checkNumber, checkOneOf } from './options.ts';
 
 /** How long a budget runs before it starts again: a calendar period (weeks from Monday), or always the last so many milliseconds. */
 export type BudgetPeriod = 'day' | 'week' | 'month' | RollingPeriod;
@@ -40,7 +40,13 @@ const FIRST_MONDAY = 4 * DAY_MS;
 
 /** The spans of a period in a time zone. */
 export function spansOf(period: BudgetPeriod, timeZone: string, name: string): Spans {
-  if (typeof period !== 'object' || period === null) return new Calendar(period, timeZone, name);
+  if (typeof period !== 'object' || period === null) {
+    if (CALENDAR_UNITS.includes(period)) return new Calendar(period, timeZone, name);
+    throw new RangeError(
+      `${name}.period must be ${CALENDAR_UNITS.join(', ')} or { rollingMs }, not ${JSON.stringify(period) ?? 'undefined'}`,
+    );
+  }
+  checkKeys(period, ['rollingMs'], `${name}.period`);
   canonicalZone(timeZone, `${name}.timeZone`);
   const ms = checkNumber(period.rollingMs, MINUTE_MS, LONGEST_MS, `${name}.period.rollingMs`);
   return rolling(ms);

@@ -1,4 +1,4 @@
-import { type CallOutcome, OUTCOME_KEYS, type PaidCall } from './call.ts';
+import type { CallOutcome, PaidCall } from './call.ts';
 import { type NanoUsd, roundUsd } from './money.ts';
 import { checkKeys, checkNumber, checkOneOf, checkText } from './options.ts';
 import type { PriceBook, Priced } from './price-book.ts';
@@ -14,10 +14,11 @@ export interface MostUsage {
 
 /** Tells what calls may cost and did cost. */
 export class Pricing {
-  readonly #book: () => PriceBook | Promise<PriceBook>;
   readonly #ofTool: PriceOfTool;
+  #book: PriceBook | Promise<PriceBook> | undefined;
 
-  constructor(book: () => PriceBook | Promise<PriceBook>, ofTool: PriceOfTool) {
+  /** Without a book the bundled one is imported when a model is first priced. */
+  constructor(book: PriceBook | undefined, ofTool: PriceOfTool) {
     this.#book = book;
     this.#ofTool = ofTool;
   }
@@ -37,7 +38,6 @@ export class Pricing {
 
   /** The ledger's report of a call; `reserved` is what it costs where nothing is known. */
   async report(call: PaidCall, outcome: CallOutcome, recordedAt: number, reserved: NanoUsd | undefined): Promise<UsageReport> {
-    checkKeys(outcome, [...OUTCOME_KEYS, ...Object.keys(call)], 'settle');
     const { success = true, durationMs, metadata, revision = 0, servedModel } = outcome;
     if (typeof success !== 'boolean') throw new RangeError(`success must be true or false, not ${String(success)}`);
     if (metadata !== undefined) checkKeys(metadata, Object.keys(metadata), 'metadata');
@@ -76,7 +76,8 @@ export class Pricing {
 
   async #price(call: PaidCall, usage: UsageParts, { servedModel, serviceTier }: CallOutcome): Promise<Priced | undefined> {
     const request = call.priced as NonNullable<PaidCall['priced']>;
-    const book = await this.#book();
+    this.#book ??= import('./prices.ts').then(({ defaultPriceBook }) => defaultPriceBook());
+    const book = await this.#book;
     const asked = { ...request, serviceTier: serviceTier ?? request.serviceTier, usage };
     // an alias has no price of its own in time; what answered has
     const served = servedModel === undefined ? undefined : await book.price({ ...asked, model: servedModel });

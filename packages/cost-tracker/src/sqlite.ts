@@ -3,8 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import { StoreError } from './errors.ts';
 import { budgetState, release, reserve, saveUsage } from './ledger.ts';
 import { checkKeys, checkOneOf, checkText } from './options.ts';
-import { type Connection, closeLedgerFile, messageOf, openLedgerFile } from './sqlite-file.ts';
-import { SqliteTables } from './sqlite-tables.ts';
+import { type Connection, closeLedgerFile, messageOf, openLedgerFile } from './sqlite/file.ts';
+import { SqliteTables } from './sqlite/tables.ts';
 import type { UsageStore } from './store.ts';
 
 /** How a SQLite ledger writes. */
@@ -44,12 +44,17 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Usa
   const file = checkText(path, 'sqliteStore path');
   const queue = new CommitQueue(file === ':memory:' ? file : resolve(file), synchronous);
   return {
-    reserve: (hold, windows, now) => queue.transact((tables) => reserve(tables, hold, windows, now)),
-    saveUsage: (row, windows) => queue.transact((tables) => saveUsage(tables, row, windows)),
+    reserve: (hold, windows, now, version) => queue.transact((tables) => reserve(tables, hold, windows, now, version)),
+    saveUsage: (report, windows) => queue.transact((tables) => saveUsage(tables, report, windows)),
     release: (key) => queue.transact((tables) => release(tables, key)),
     budgetState: (window, now) => queue.transact((tables) => budgetState(tables, window, now)),
     getMonthlyTotal: (query) => queue.read((tables) => tables.total(query)),
     getUsageSummary: (query) => queue.read((tables) => tables.groups(query)),
+    readRows: (query, after, limit) => queue.read((tables) => tables.page(query, after, limit)),
+    putBudget: (name, budget) => queue.transact((tables) => tables.putBudget(name, budget)),
+    readBudgets: () => queue.read((tables) => tables.budgets()),
+    claimAlerts: (sink, now, leaseUntil, limit) => queue.transact((tables) => tables.alerts.claim(sink, now, leaseUntil, limit)),
+    endAlert: (sink, id, againAt) => queue.transact((tables) => tables.alerts.end(sink, id, againAt)),
     close: () => queue.close(),
   };
 }
@@ -141,10 +146,13 @@ class CommitQueue {
       return;
     }
     try {
+      file.tables.begin();
       acknowledge = batch.map((operation) => operation.run(file.tables));
+      file.tables.flush();
       file.connection.exec('COMMIT');
     } catch (error) {
       rollBack(file.connection);
+      file.tables.forget();
       const [only, ...others] = batch;
       if (others.length === 0) only?.reject(this.#failed(error));
       else for (const operation of batch) this.#commit(file, [operation]);

@@ -76,13 +76,15 @@ export interface UsageReport {
 
 /**
  * One row of the ledger. Rows are written once and never changed: what is known better later is a row of its own, with the difference.
- * `amount`, `usage` and `failures` of all rows of a key add up to what is known of the call.
+ * `amount`, `usage`, `failures` and `unpriced` of all rows of a key add up to what is known of the call.
  */
 export interface UsageRow extends UsageReport {
   /** 0 for the first row of a call, then 1, 2, … for its corrections. */
   readonly correction: number;
   /** 1 where the row tells of a failed call, −1 where it takes that back. */
   readonly failures: number;
+  /** 1 where the row tells of a call without a price, −1 where it takes that back. */
+  readonly unpriced: number;
 }
 
 /** The answer to a reservation. */

@@ -8,10 +8,10 @@ const withBudget = (change: object) => ({ budgets: [{ ...budget, ...change }] })
 describe('options are refused with their name, the value and what is allowed', () => {
   test.each<[unknown, string]>([
     [null, 'CostTracker options must be an object, not null'],
-    [{ budget: [] }, 'CostTracker options.budget is unknown; known are store, budgets, toolPrices, holdTtlMs, clock'],
+    [{ budget: [] }, 'CostTracker options.budget is unknown; known are store, budgets, prices, toolPrices, holdTtlMs, clock'],
     [{ budgets: {} }, 'budgets must be an array, not [object Object]'],
     [{ budgets: [null] }, 'budgets[0] must be an object, not null'],
-    [withBudget({ limit: 1 }), 'budgets[0].limit is unknown; known are name, scope, limitUsd, period, timeZone, thresholds'],
+    [withBudget({ limit: 1 }), 'budgets[0].limit is unknown; known are name, scope, limitUsd, period, timeZone, thresholds, unpriced'],
     [{ budgets: [budget, budget] }, "budgets[1].name 'acme' is already taken"],
     [withBudget({ name: '' }), 'budgets[0].name must be a text that is not empty, not ""'],
     [withBudget({ scope: undefined }), 'budgets[0].scope must be an object, not undefined'],
@@ -26,7 +26,10 @@ describe('options are refused with their name, the value and what is allowed', (
     [withBudget({ limitUsd: '1e3' }), 'budgets[0].limitUsd must be a plain decimal of at least 0, such as \'0.002\', not "1e3"'],
     [withBudget({ limitUsd: Number.NaN }), "budgets[0].limitUsd must be a plain decimal of at least 0, such as '0.002', not NaN"],
     [withBudget({ limitUsd: '0.0000000001' }), 'budgets[0].limitUsd must have at most 9 decimals, not "0.0000000001"'],
-    [withBudget({ period: 'week' }), 'budgets[0].period must be one of day, month, not "week"'],
+    [withBudget({ period: 'year' }), 'budgets[0].period must be day, week, month or { rollingMs }, not "year"'],
+    [withBudget({ period: { rollingMs: 59_999 } }), 'budgets[0].period.rollingMs must be a number from 60000 to 31622400000, not 59999'],
+    [withBudget({ period: { days: 7 } }), 'budgets[0].period.days is unknown; known are rollingMs'],
+    [withBudget({ unpriced: 'deny' }), 'budgets[0].unpriced must be one of refuse, allow, not "deny"'],
     [withBudget({ timeZone: 'Mars' }), 'budgets[0].timeZone must be an IANA time zone such as \'Asia/Seoul\', not "Mars"'],
     [withBudget({ thresholds: { warn: 1 } }), 'budgets[0].thresholds.warn is unknown; known are warning, critical, blocked'],
     [
@@ -80,8 +83,11 @@ describe('a bad call is refused and leaves nothing', () => {
   const tracker = new CostTracker({ store: memoryStore() });
 
   test.each<[object, string]>([
-    [{ ...call, amount: 1 }, 'reserve.amount is unknown; known are kind, name, scope, amountUsd, idempotencyKey'],
-    [{ ...call, kind: 'model' }, 'kind must be one of tool, resource, prompt, not "model"'],
+    [
+      { ...call, amount: 1 },
+      'reserve.amount is unknown; known are kind, name, scope, amountUsd, idempotencyKey, maxInputTokens, maxOutputTokens, minOutputTokens',
+    ],
+    [{ ...call, kind: 'model' }, 'reserve: kind must be one of llm, tool, resource, prompt, not "model"'],
     [{ ...call, name: '' }, 'name must be a text that is not empty, not ""'],
     [{ ...call, amountUsd: Number.NaN }, "amountUsd must be a plain decimal of at least 0, such as '0.002', not NaN"],
     [{ ...call, amountUsd: '-1' }, 'amountUsd must be a plain decimal of at least 0, such as \'0.002\', not "-1"'],
@@ -101,7 +107,7 @@ describe('a bad call is refused and leaves nothing', () => {
     [{ ...call, dedupeKey: 'a', metadata: 'text' }, 'metadata must be an object, not "text"'],
     [
       { ...call, dedupeKey: 'a', when: 1 },
-      'record.when is unknown; known are kind, name, scope, amountUsd, success, durationMs, metadata, dedupeKey, at',
+      'record.when is unknown; known are kind, name, scope, amountUsd, usage, usageIs, servedModel, serviceTier, revision, success, durationMs, metadata, dedupeKey, at',
     ],
   ])('record %j', async (options, message) => {
     await expect(tracker.record(options as RecordOptions)).rejects.toThrow(new RangeError(message));

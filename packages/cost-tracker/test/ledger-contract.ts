@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readBudgets } from '../src/budget.ts';
-import type { BudgetOptions, BudgetWindow, CallScope, Hold, UsageRow, UsageStore } from '../src/index.ts';
+import type { BudgetOptions, BudgetWindow, CallScope, Hold, UsageReport, UsageStore } from '../src/index.ts';
 import { parseUsd } from '../src/money.ts';
 import { callDimensions, dimensionsOf } from '../src/scope.ts';
 
@@ -22,11 +22,18 @@ function call(id: string, usd: string, scope: CallScope = { tenant: 'acme' }, to
 
 const holdOf = (...args: Parameters<typeof call>): Hold => ({ ...call(...args), expiresAt: noon + 1_000 });
 
-const rowOf = (...args: Parameters<typeof call>): UsageRow => ({
+const rowOf = (...args: Parameters<typeof call>): UsageReport => ({
   ...call(...args),
   recordedAt: noon + 1,
   kind: 'tool',
   name: args[3] ?? 'search',
+  provider: '',
+  servedModel: '',
+  usage: {},
+  costSource: 'priced',
+  revision: 0,
+  priceVersion: undefined,
+  priceLines: undefined,
   success: true,
   durationMs: undefined,
   traceId: undefined,
@@ -44,34 +51,40 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
 
     test('a hold counts until it settles, and then its row does', async () => {
       const window = await windowOf();
-      expect(await store.reserve(holdOf('a', '3'), [window], noon)).toEqual({ admitted: true });
+      expect(await store.reserve(holdOf('a', '3'), [window], noon, 0)).toEqual({ admitted: true });
       expect(await store.budgetState(window, noon)).toEqual({ spent: 0n, reserved: nano('3') });
-      expect(await store.saveUsage(rowOf('a', '2.5'), [window])).toEqual({ saved: true, crossings: [] });
+      expect(await store.saveUsage(rowOf('a', '2.5'), [window])).toMatchObject({
+        row: { correction: 0, amount: nano('2.5') },
+        crossings: [],
+      });
       expect(await store.budgetState(window, noon)).toEqual({ spent: nano('2.5'), reserved: 0n });
     });
 
     test('room ends exactly at the blocked threshold, to the nano-dollar', async () => {
       const window = await windowOf();
-      await store.reserve(holdOf('a', '10.999999999'), [window], noon);
-      expect(await store.reserve(holdOf('b', '0.000000002'), [window], noon)).toEqual({
+      await store.reserve(holdOf('a', '10.999999999'), [window], noon, 0);
+      expect(await store.reserve(holdOf('b', '0.000000002'), [window], noon, 0)).toEqual({
         admitted: false,
         window,
         state: { spent: 0n, reserved: nano('10.999999999') },
       });
-      expect(await store.reserve(holdOf('c', '0.000000001'), [window], noon)).toEqual({ admitted: true });
+      expect(await store.reserve(holdOf('c', '0.000000001'), [window], noon, 0)).toEqual({ admitted: true });
     });
 
     test('a call that one budget refuses is held in none', async () => {
       const wide = await windowOf();
       const narrow = await windowOf({ name: 'search', scope: { tenant: 'acme', tool: 'search' }, limitUsd: '1' });
-      expect(await store.reserve(holdOf('a', '2'), [wide, narrow], noon)).toMatchObject({ admitted: false, window: { budget: 'search' } });
+      expect(await store.reserve(holdOf('a', '2'), [wide, narrow], noon, 0)).toMatchObject({
+        admitted: false,
+        window: { budget: 'search' },
+      });
       expect(await store.budgetState(wide, noon)).toEqual({ spent: 0n, reserved: 0n });
       expect(await store.budgetState(narrow, noon)).toEqual({ spent: 0n, reserved: 0n });
     });
 
     test('a released hold leaves nothing, and releasing nothing is no error', async () => {
       const window = await windowOf();
-      await store.reserve(holdOf('a', '3'), [window], noon);
+      await store.reserve(holdOf('a', '3'), [window], noon, 0);
       await store.release({ tenant: 'acme', id: 'a' });
       await store.release({ tenant: 'acme', id: 'a' });
       expect(await store.budgetState(window, noon)).toEqual({ spent: 0n, reserved: 0n });
@@ -79,48 +92,48 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
 
     test('an abandoned hold counts up to its expiry and not a millisecond longer', async () => {
       const window = await windowOf();
-      await store.reserve(holdOf('a', '11'), [window], noon);
-      expect(await store.reserve(holdOf('b', '1'), [window], noon + 999)).toMatchObject({ admitted: false });
-      expect(await store.reserve({ ...holdOf('b', '2'), expiresAt: noon + 2_000 }, [window], noon + 1_000)).toEqual({ admitted: true });
+      await store.reserve(holdOf('a', '11'), [window], noon, 0);
+      expect(await store.reserve(holdOf('b', '1'), [window], noon + 999, 0)).toMatchObject({ admitted: false });
+      expect(await store.reserve({ ...holdOf('b', '2'), expiresAt: noon + 2_000 }, [window], noon + 1_000, 0)).toEqual({ admitted: true });
       expect((await store.budgetState(window, noon + 1_999)).reserved).toBe(nano('2'));
       expect((await store.budgetState(window, noon + 2_000)).reserved).toBe(0n);
     });
 
     test('holds expire each at its own time, whatever the order they came in', async () => {
       const window = await windowOf();
-      await store.reserve({ ...holdOf('a', '1'), expiresAt: noon + 500 }, [window], noon);
-      await store.reserve({ ...holdOf('b', '2'), expiresAt: noon + 2_000 }, [window], noon);
+      await store.reserve({ ...holdOf('a', '1'), expiresAt: noon + 500 }, [window], noon, 0);
+      await store.reserve({ ...holdOf('b', '2'), expiresAt: noon + 2_000 }, [window], noon, 0);
       expect((await store.budgetState(window, noon + 500)).reserved).toBe(nano('2'));
       expect((await store.budgetState(window, noon + 2_000)).reserved).toBe(0n);
     });
 
     test('a call that settles after its hold expired is recorded once', async () => {
       const window = await windowOf();
-      await store.reserve(holdOf('a', '3'), [window], noon);
+      await store.reserve(holdOf('a', '3'), [window], noon, 0);
       await store.budgetState(window, noon + 5_000);
-      expect(await store.saveUsage(rowOf('a', '3'), [window])).toMatchObject({ saved: true });
+      expect(await store.saveUsage(rowOf('a', '3'), [window])).toMatchObject({ row: { correction: 0 } });
       expect(await store.budgetState(window, noon + 5_000)).toEqual({ spent: nano('3'), reserved: 0n });
     });
 
     test('the same key holds once and is written once, within its tenant', async () => {
       const window = await windowOf();
-      await store.reserve(holdOf('a', '3'), [window], noon);
-      expect(await store.reserve(holdOf('a', '3'), [window], noon)).toEqual({ admitted: true });
+      await store.reserve(holdOf('a', '3'), [window], noon, 0);
+      expect(await store.reserve(holdOf('a', '3'), [window], noon, 0)).toEqual({ admitted: true });
       expect((await store.budgetState(window, noon)).reserved).toBe(nano('3'));
 
-      expect(await store.saveUsage(rowOf('a', '3'), [window])).toMatchObject({ saved: true });
-      expect(await store.saveUsage(rowOf('a', '4'), [window])).toEqual({ saved: false, crossings: [] });
-      expect(await store.reserve(holdOf('a', '3'), [window], noon)).toEqual({ admitted: true });
+      expect(await store.saveUsage(rowOf('a', '3'), [window])).toMatchObject({ row: { correction: 0 } });
+      expect(await store.saveUsage(rowOf('a', '3'), [window])).toEqual({ row: undefined, crossings: [] });
+      expect(await store.reserve(holdOf('a', '3'), [window], noon, 0)).toEqual({ admitted: true });
       expect(await store.budgetState(window, noon)).toEqual({ spent: nano('3'), reserved: 0n });
 
-      expect(await store.saveUsage(rowOf('a', '5', { tenant: 'other' }), [])).toMatchObject({ saved: true });
+      expect(await store.saveUsage(rowOf('a', '5', { tenant: 'other' }), [])).toMatchObject({ row: { correction: 0 } });
     });
 
     test('a budget that is new in mid-month starts from what its scope has spent and holds', async () => {
       await store.saveUsage(rowOf('a', '3', { tenant: 'acme', user: 'mina' }), []);
       await store.saveUsage(rowOf('b', '4', { tenant: 'acme', user: 'joon' }), []);
       await store.saveUsage(rowOf('c', '5', { tenant: 'acme', user: 'mina' }, 'search', noon - 31 * 86_400_000), []);
-      await store.reserve(holdOf('d', '2', { tenant: 'acme', user: 'mina' }), [], noon);
+      await store.reserve(holdOf('d', '2', { tenant: 'acme', user: 'mina' }), [], noon, 0);
       const window = await windowOf({ scope: { user: 'mina' } });
       expect(await store.budgetState(window, noon)).toEqual({ spent: nano('3'), reserved: nano('2') });
     });
@@ -156,7 +169,7 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
         ['critical', 1, nano('11.2')],
         ['blocked', 1.1, nano('11.2')],
       ]);
-      expect(await store.saveUsage(rowOf('c', '1'), [window])).toEqual({ saved: true, crossings: [] });
+      expect(await store.saveUsage(rowOf('c', '1'), [window])).toMatchObject({ row: { correction: 0 }, crossings: [] });
     });
 
     test('the next period starts its thresholds anew', async () => {
@@ -178,7 +191,7 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
       expect(await store.getMonthlyTotal({ dimensions: acme, from: noon, to: noon + 5 })).toBe(nano('0.3'));
       expect(await store.getMonthlyTotal({ dimensions: acme, from: noon + 1, to: noon + 6 })).toBe(nano('7'));
       expect(await store.getMonthlyTotal({ dimensions: dimensionsOf({ tenant: 'none' }, 'test'), ...always })).toBe(0n);
-      expect(await store.getUsageSummary({ dimensions: dimensionsOf({}, 'test'), from: 0, to: noon + 5 })).toEqual([
+      expect(await store.getUsageSummary({ dimensions: dimensionsOf({}, 'test'), from: 0, to: noon + 5 })).toMatchObject([
         { tenant: '', kind: 'prompt', name: 'plan', calls: 1, failures: 0, total: nano('1') },
         { tenant: 'acme', kind: 'tool', name: 'search', calls: 2, failures: 1, total: nano('0.3') },
         { tenant: 'beta', kind: 'tool', name: 'search', calls: 1, failures: 0, total: 1n },
@@ -196,7 +209,7 @@ export function ledgerContract(name: string, make: () => UsageStore): void {
       const window = await windowOf();
       await store.close();
       await store.close();
-      await expect(store.reserve(holdOf('a', '1'), [window], noon)).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+      await expect(store.reserve(holdOf('a', '1'), [window], noon, 0)).rejects.toMatchObject({ code: 'ERR_CLOSED' });
       await expect(store.getMonthlyTotal({ dimensions: window.dimensions, ...always })).rejects.toMatchObject({ code: 'ERR_CLOSED' });
     });
   });

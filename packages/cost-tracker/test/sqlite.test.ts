@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { ManualClock, tempDir } from '@tidegate/test-kit';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { CostTracker, isStoreError, type ReserveOptions } from '../src/index.ts';
+import { type Connection, type DriverSources, openLedgerFile, type SqliteDriver } from '../src/sqlite/file.ts';
 import { sqliteStore } from '../src/sqlite.ts';
-import { type Connection, type DriverSources, openLedgerFile, type SqliteDriver } from '../src/sqlite-file.ts';
 import { ledgerContract } from './ledger-contract.ts';
 
 const folder = tempDir();

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreError } from './errors.ts';
+import { StoreError } from '../errors.ts';
+import { MIGRATIONS } from './migrations.ts';
 
 /** A prepared statement, as far as the ledger uses one. */
 export interface Statement {
@@ -51,37 +52,6 @@ const BUSY_TIMEOUT_MS = 2_000;
 const OPEN_TIMEOUT_MS = 5_000;
 const OPEN_AGAIN_MS = 20;
 const SQLITE_BUSY = 5;
-
-// Append only: a migration that has been released is never edited.
-const MIGRATIONS = [
-  `CREATE TABLE usage (
-     tenant TEXT NOT NULL, dedupe_key TEXT NOT NULL, at_ms INTEGER NOT NULL, recorded_at_ms INTEGER NOT NULL,
-     kind TEXT NOT NULL, name TEXT NOT NULL,
-     org TEXT NOT NULL, project TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL,
-     amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0), success INTEGER NOT NULL, duration_ms REAL, trace_id TEXT, metadata TEXT,
-     PRIMARY KEY (tenant, dedupe_key)
-   ) STRICT;
-   CREATE INDEX usage_at ON usage (at_ms);
-   CREATE TRIGGER usage_no_update BEFORE UPDATE ON usage BEGIN SELECT RAISE(ABORT, 'usage is append-only'); END;
-   CREATE TRIGGER usage_no_delete BEFORE DELETE ON usage BEGIN SELECT RAISE(ABORT, 'usage is append-only'); END;
-   CREATE TABLE hold (
-     tenant TEXT NOT NULL, dedupe_key TEXT NOT NULL, at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL,
-     org TEXT NOT NULL, project TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL,
-     amount_nano INTEGER NOT NULL CHECK (amount_nano >= 0),
-     PRIMARY KEY (tenant, dedupe_key)
-   ) STRICT, WITHOUT ROWID;
-   CREATE INDEX hold_expires_at ON hold (expires_at_ms);
-   CREATE TABLE budget_counter (
-     tenant TEXT NOT NULL, end_ms INTEGER NOT NULL, start_ms INTEGER NOT NULL,
-     org TEXT NOT NULL, project TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT NULL, model TEXT NOT NULL, tool TEXT NOT NULL,
-     spent_nano INTEGER NOT NULL CHECK (spent_nano >= 0), reserved_nano INTEGER NOT NULL CHECK (reserved_nano >= 0),
-     PRIMARY KEY (tenant, end_ms, start_ms, org, project, user, key, model, tool)
-   ) STRICT, WITHOUT ROWID;
-   CREATE TABLE threshold_crossing (
-     budget TEXT NOT NULL, start_ms INTEGER NOT NULL, level TEXT NOT NULL, spent_nano INTEGER NOT NULL,
-     PRIMARY KEY (budget, start_ms, level)
-   ) STRICT, WITHOUT ROWID;`,
-];
 
 /** Opens the file, makes or upgrades its tables, and refuses one that a newer version wrote. */
 export async function openLedgerFile(path: string, synchronous: 'normal' | 'full', sources = installed): Promise<Connection> {
