@@ -39,17 +39,18 @@ const NAME = /^[A-Za-z][A-Za-z0-9_.-]{0,99}$/;
 /** The ten metrics that are always there. */
 export const builtInDefinitions: readonly MetricDefinition[] = Object.freeze(
   [
-  higher('report_generation_time_saved', 'efficiency', 'Time saved by generating a report', 'minutes', 30, 'sum'),
-  higher('planning_time_saved', 'efficiency', 'Time saved in planning', 'minutes', 60, 'sum'),
-  higher('issue_detection_rate', 'quality', 'Share of issues that were detected', 'percent', 95, 'avg'),
-  lower('false_positive_rate', 'quality', 'Share of detected issues that were none', 'percent', 5, 'avg'),
-  higher('traceability_score', 'quality', 'Share of artefacts that are traced', 'percent', 95, 'avg'),
-  higher('response_adoption_rate', 'adoption', 'Share of responses that were adopted', 'percent', 70, 'avg'),
-  lower('human_intervention_rate', 'adoption', 'Share of responses that a person had to correct', 'percent', 20, 'avg'),
-  lower('escalation_rate', 'adoption', 'Share of requests that were handed on to a person', 'percent', 15, 'avg'),
-  lower('cost_per_report', 'cost', 'Cost of a generated report', 'USD', 0.5, 'avg'),
-  higher('token_efficiency', 'cost', 'Quality score per 1 000 tokens', 'score', 0.8, 'avg'),
-].map((definition) => Object.freeze(definition)));
+    higher('report_generation_time_saved', 'efficiency', 'Time saved by generating a report', 'minutes', 30, 'sum'),
+    higher('planning_time_saved', 'efficiency', 'Time saved in planning', 'minutes', 60, 'sum'),
+    higher('issue_detection_rate', 'quality', 'Share of issues that were detected', 'percent', 95, 'avg'),
+    lower('false_positive_rate', 'quality', 'Share of detected issues that were none', 'percent', 5, 'avg'),
+    higher('traceability_score', 'quality', 'Share of artefacts that are traced', 'percent', 95, 'avg'),
+    higher('response_adoption_rate', 'adoption', 'Share of responses that were adopted', 'percent', 70, 'avg'),
+    lower('human_intervention_rate', 'adoption', 'Share of responses that a person had to correct', 'percent', 20, 'avg'),
+    lower('escalation_rate', 'adoption', 'Share of requests that were handed on to a person', 'percent', 15, 'avg'),
+    lower('cost_per_report', 'cost', 'Cost of a generated report', 'USD', 0.5, 'avg'),
+    higher('token_efficiency', 'cost', 'Quality score per 1 000 tokens', 'score', 0.8, 'avg'),
+  ].map((definition) => Object.freeze(definition)),
+);
 
 function higher(...[name, category, description, unit, targetValue, aggregation]: Row): MetricDefinition {
   return { name, category, description, unit, targetValue, direction: 'higher_better', aggregation };

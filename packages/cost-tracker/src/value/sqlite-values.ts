@@ -1,5 +1,5 @@
 import type { Dimension } from '../scope.ts';
-import type { Connection, Statement } from '../sqlite-file.ts';
+import type { Connection, Statement } from '../sqlite/file.ts';
 import { joined } from './billionths.ts';
 import { dimensionColumns, dimensionValues, namedDimensions, valueColumns } from './value-columns.ts';
 import type { ValueGroup, ValueQuery, ValueRow } from './value-store.ts';

@@ -1,7 +1,7 @@
 import { divideHalfEven, formatUsd, type NanoUsd } from '../money.ts';
 import { type Billionths, numberOf } from './billionths.ts';
 import { type MetricCategory, type MetricDefinition, metricCategories } from './definition.ts';
-import { type MetricStanding, type OverallHealth, overallHealth, standingOf, currentOf } from './standing.ts';
+import { currentOf, type MetricStanding, type OverallHealth, overallHealth, standingOf } from './standing.ts';
 import type { TrendPart } from './trend-parts.ts';
 import type { ValueGroup } from './value-store.ts';
 
