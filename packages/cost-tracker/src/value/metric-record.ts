@@ -12,17 +12,17 @@ export interface RecordMetricOptions {
   /** The value in the metric's unit: −10¹² to 10¹². Percent is 0 to 100, not a fraction. */
   value: number;
   /** When it was measured, in epoch milliseconds: at most the retention ago and a day ahead. @defaultValue now */
-  at?: number;
+  at?: number | undefined;
   /** Whose value it is. */
-  scope?: BudgetScope;
+  scope?: BudgetScope | undefined;
   /** Kept beside the value as JSON. @defaultValue `{}` */
-  context?: Readonly<Record<string, unknown>>;
+  context?: Readonly<Record<string, unknown>> | undefined;
   /** Makes a repeated report one of the same value, within its tenant and the retention. @defaultValue a random key */
-  dedupeKey?: string;
+  dedupeKey?: string | undefined;
   /** Category of the metric; another one is refused. @defaultValue the definition's */
-  category?: MetricCategory;
+  category?: MetricCategory | undefined;
   /** Unit of the metric; another one is refused. @defaultValue the definition's */
-  unit?: string;
+  unit?: string | undefined;
 }
 
 /** A recorded value, complete. */
@@ -45,13 +45,8 @@ export interface MetricRecord {
   readonly dedupeKey?: string;
 }
 
-/** The times at which a value may have been measured. */
-export interface Acceptance {
-  readonly from: number;
-  readonly to: number;
-}
-
 const LATEST_INSTANT = 8.64e15;
+const AHEAD_MS = 86_400_000;
 const RECORD_KEYS = ['name', 'value', 'at', 'scope', 'context', 'dedupeKey', 'category', 'unit'];
 
 /** Checks a value and lays it out as the store keeps it. */
@@ -82,10 +77,16 @@ export function definitionOf(definitions: ReadonlyMap<string, MetricDefinition>,
   throw new RangeError(`no metric is named ${JSON.stringify(name)}; known are ${[...definitions.keys()].join(', ')}`);
 }
 
-/** Refuses a time that is too far off. */
-export function checkTime(at: number, { from, to }: Acceptance, name: string): void {
-  if (at >= from && at <= to) return;
-  throw new RangeError(`${name} must be an epoch millisecond from ${from} (the retention ago) to ${to} (a day ahead), not ${String(at)}`);
+/** Refuses a time that is farther ahead than clocks are apart. */
+export function checkNotAhead(at: number, now: number, name: string): void {
+  if (at <= now + AHEAD_MS) return;
+  throw new RangeError(`${name} must be at most a day ahead of ${isoTime(now)}, not ${isoTime(at)}`);
+}
+
+/** Refuses a time whose values are not kept any more. */
+export function checkNotExpired(at: number, retentionDays: number, from: number, name: string): void {
+  if (at >= from) return;
+  throw new RangeError(`${name} must be at most ${retentionDays} days ago, since ${isoTime(from)}, not ${isoTime(at)}`);
 }
 
 /**
@@ -104,6 +105,10 @@ export function keyedByContent(records: readonly MetricRecord[]): MetricRecord[]
     seen.set(digest, before + 1);
     return { ...record, dedupeKey: before === 0 ? digest : `${digest}#${before}` };
   });
+}
+
+function isoTime(at: number): string {
+  return new Date(at).toISOString();
 }
 
 function same<T extends string>(given: T | undefined, defined: T, name: string): T {

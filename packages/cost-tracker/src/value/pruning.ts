@@ -23,7 +23,7 @@ export class Pruning {
     if (now < this.#dueAt && now > this.#dueAt - 2 * EVERY_MS) return;
     this.#dueAt = now + EVERY_MS;
     try {
-      const deleted = await this.#store.pruneValues(Math.floor(now) - this.#retentionMs, ROWS_AT_ONCE);
+      const deleted = await this.#store.pruneValues(now - this.#retentionMs, ROWS_AT_ONCE);
       if (deleted === ROWS_AT_ONCE) this.#dueAt = now;
     } catch {
       // The value was recorded whatever becomes of the old ones, which the next step meets again.

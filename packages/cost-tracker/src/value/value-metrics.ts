@@ -3,7 +3,7 @@ import { canonicalZone } from '../period.ts';
 import { type BudgetScope, type Dimensions, dimensionsOf } from '../scope.ts';
 import type { UsageStore } from '../store.ts';
 import { type MetricDefinition, readDefinitions } from './definition.ts';
-import { checkTime, definitionOf, keyedByContent, type RecordMetricOptions, valueRow } from './metric-record.ts';
+import { checkNotAhead, checkNotExpired, definitionOf, keyedByContent, type RecordMetricOptions, valueRow } from './metric-record.ts';
 import { Pruning } from './pruning.ts';
 import { type TrendGranularity, trendGranularities, trendParts } from './trend-parts.ts';
 import { type CostPerOutcome, costPerOutcome, type ValueSummary, type ValueTrends, valueSummary, valueTrends } from './value-report.ts';
@@ -27,15 +27,15 @@ export interface ValueMetricsOptions {
 /** Which values count. */
 export interface ValuePeriodOptions {
   /** How many days back, of 24 hours: 1 to the retention. @defaultValue 30, or the retention if that is shorter */
-  periodDays?: number;
+  periodDays?: number | undefined;
   /** Only what has these dimensions. @defaultValue everything */
-  scope?: BudgetScope;
+  scope?: BudgetScope | undefined;
 }
 
 /** Which values count, and how they are laid out. */
 export interface TrendsOptions extends ValuePeriodOptions {
   /** How long the periods are. @defaultValue `'daily'` */
-  granularity?: TrendGranularity;
+  granularity?: TrendGranularity | undefined;
 }
 
 /** What became of records that were loaded. */
@@ -103,9 +103,10 @@ export class ValueMetrics {
    */
   async record(options: RecordMetricOptions, { signal }: { signal?: AbortSignal } = {}): Promise<boolean> {
     signal?.throwIfAborted();
-    const now = this.#clock.wall();
+    const now = Math.floor(this.#clock.wall());
     const row = valueRow(options, this.#definitions, { at: now, dedupeKey: () => crypto.randomUUID() }, 'record');
-    checkTime(row.at, this.#accepted(now), 'record.at');
+    checkNotAhead(row.at, now, 'record.at');
+    checkNotExpired(row.at, this.#retentionDays, this.#oldest(now), 'record.at');
     return (await unlessAborted(this.#save([row], now), signal)) === 1;
   }
 
@@ -118,16 +119,15 @@ export class ValueMetrics {
    */
   async load(records: readonly unknown[], { signal }: { signal?: AbortSignal } = {}): Promise<LoadResult> {
     if (!Array.isArray(records)) throw new RangeError(`records must be an array, not ${String(records)}`);
-    const now = this.#clock.wall();
-    const accepted = this.#accepted(now);
+    const now = Math.floor(this.#clock.wall());
     const decoded = keyedByContent(records.map((record, index) => metricRecordCodec.decode(record, `records[${index}]`)));
     const rows = decoded.map((record, index) => {
       const owner = `records[${index}]`;
       const row = valueRow(record, this.#definitions, { at: now, dedupeKey: () => '' }, owner);
-      checkTime(row.at, { ...accepted, from: Number.NEGATIVE_INFINITY }, `${owner}.timestamp`);
+      checkNotAhead(row.at, now, `${owner}.timestamp`);
       return row;
     });
-    const kept = rows.filter((row) => row.at >= accepted.from);
+    const kept = rows.filter((row) => row.at >= this.#oldest(now));
     let recorded = 0;
     for (let first = 0; first < kept.length; first += ROWS_AT_ONCE) {
       signal?.throwIfAborted();
@@ -192,8 +192,9 @@ export class ValueMetrics {
     return (await Promise.all(queries.map((each) => this.#store.aggregateValues(each)))).flat();
   }
 
-  #accepted(now: number): { from: number; to: number } {
-    return { from: Math.floor(now) - this.#retentionDays * DAY_MS, to: Math.floor(now) + DAY_MS };
+  /** The first instant whose values are kept. */
+  #oldest(now: number): number {
+    return now - this.#retentionDays * DAY_MS;
   }
 
   #range({ periodDays, scope }: ValuePeriodOptions, owner: string): Range {
