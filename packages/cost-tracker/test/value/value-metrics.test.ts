@@ -396,6 +396,8 @@ describe('cost per outcome', () => {
 
   test('has no price for a unit of which there is less than none', async () => {
     const { metrics } = open();
+    await metrics.record({ name: 'report_generation_time_saved', value: 0 });
+    expect(await metrics.costPerOutcome('report_generation_time_saved')).toMatchObject({ total: 0, costPerUnitUsd: null });
     await metrics.record({ name: 'planning_time_saved', value: -3 });
     expect(await metrics.costPerOutcome('planning_time_saved')).toMatchObject({
       costUsd: '0',

@@ -146,6 +146,27 @@ describe('records of the original', () => {
     expect(await metrics.load([original, original, original])).toEqual({ recorded: 2, known: 1, expired: 0 });
   });
 
+  test('are told apart by everything they say', async () => {
+    const { metrics } = open();
+    const others = [
+      { project_id: 'proj-2' },
+      { user_id: null },
+      { tenant_id: 'acme' },
+      { value: 13 },
+      { timestamp: '2026-03-14T09:30:00.124Z' },
+      { context: {} },
+      { name: 'planning_time_saved' },
+    ];
+    for (const other of [{}, ...others]) expect(await metrics.load([{ ...original, ...other }])).toMatchObject({ recorded: 1 });
+    for (const other of [{}, ...others]) expect(await metrics.load([{ ...original, ...other }])).toMatchObject({ recorded: 0, known: 1 });
+  });
+
+  test('load as old as the retention, and not a millisecond older', async () => {
+    const at = (instant: number) => ({ ...original, timestamp: new Date(instant).toISOString() });
+    const oldest = noon - 90 * 86_400_000;
+    expect(await open().metrics.load([at(oldest), at(oldest - 1)])).toEqual({ recorded: 1, known: 0, expired: 1 });
+  });
+
   test('are more than one write when they are many', async () => {
     const { metrics, store } = open();
     const saved = vi.spyOn(store, 'saveValues');
