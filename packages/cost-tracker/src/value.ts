@@ -16,6 +16,6 @@ export {
   type ValueMetricsOptions,
   type ValuePeriodOptions,
 } from './value/value-metrics.ts';
-export type { CostPerOutcome, TrendPoint, ValueSummary, ValueTrends } from './value/value-report.ts';
+export type { CostPerOutcome, TrendDefinition, TrendPoint, ValueSummary, ValueTrends } from './value/value-report.ts';
 export type { ValueGroup, ValueQuery, ValueRow, ValueStore } from './value/value-store.ts';
 export { metricDefinitionCodec, metricRecordCodec, valueSummaryCodec, valueTrendsCodec } from './value/wire.ts';

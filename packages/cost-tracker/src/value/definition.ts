@@ -2,7 +2,7 @@ import { checkKeys, checkNumber, checkOneOf, checkText } from '../options.ts';
 import { MAX_VALUE } from './billionths.ts';
 
 /** What a metric tells of. */
-export type MetricCategory = (typeof metricCategories)[number];
+export type MetricCategory = 'efficiency' | 'quality' | 'adoption' | 'cost';
 
 /** Which way a metric is better. */
 export type MetricDirection = 'higher_better' | 'lower_better';
@@ -29,7 +29,7 @@ export interface MetricDefinition {
 }
 
 /** The categories in the order of the summary. */
-export const metricCategories = ['efficiency', 'quality', 'adoption', 'cost'] as const;
+export const metricCategories: readonly MetricCategory[] = ['efficiency', 'quality', 'adoption', 'cost'];
 
 const DIRECTIONS = ['higher_better', 'lower_better'] as const;
 const AGGREGATIONS = ['sum', 'avg', 'count', 'p95'] as const;

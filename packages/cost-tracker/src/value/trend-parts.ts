@@ -1,7 +1,7 @@
 import { Calendar } from '../period.ts';
 
 /** How long the periods of a trend are; weeks begin on Monday. */
-export type TrendGranularity = keyof typeof UNITS;
+export type TrendGranularity = 'daily' | 'weekly' | 'monthly';
 
 /** One period of a trend. */
 export interface TrendPart {
@@ -11,7 +11,7 @@ export interface TrendPart {
   readonly end: number;
 }
 
-const UNITS = { daily: 'day', weekly: 'week', monthly: 'month' } as const;
+const UNITS = { daily: 'day', weekly: 'week', monthly: 'month' } as const satisfies Record<TrendGranularity, string>;
 
 /** All granularities. */
 export const trendGranularities = Object.keys(UNITS) as TrendGranularity[];

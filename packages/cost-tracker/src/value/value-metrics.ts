@@ -1,3 +1,4 @@
+import type { Clock } from '../cost-tracker.ts';
 import { checkKeys, checkMethods, checkOneOf } from '../options.ts';
 import { canonicalZone } from '../period.ts';
 import { type BudgetScope, type Dimensions, dimensionsOf } from '../scope.ts';
@@ -21,7 +22,7 @@ export interface ValueMetricsOptions {
   /** IANA zone of the days, weeks and months of trends. @defaultValue `'UTC'` */
   timeZone?: string;
   /** @defaultValue the system's clock, read through the global `Date` */
-  clock?: { wall(): number };
+  clock?: Clock;
 }
 
 /** Which values count. */
@@ -77,7 +78,7 @@ export class ValueMetrics {
   readonly #definitions: ReadonlyMap<string, MetricDefinition>;
   readonly #retentionDays: number;
   readonly #timeZone: string;
-  readonly #clock: { wall(): number };
+  readonly #clock: Clock;
   readonly #pruning: Pruning;
 
   constructor(options: ValueMetricsOptions) {
@@ -102,12 +103,11 @@ export class ValueMetrics {
    * @throws RangeError for a metric that is not defined, and for a bad value. `StoreError` when the store fails.
    */
   async record(options: RecordMetricOptions, { signal }: { signal?: AbortSignal } = {}): Promise<boolean> {
-    signal?.throwIfAborted();
     const now = Math.floor(this.#clock.wall());
     const row = valueRow(options, this.#definitions, { at: now, dedupeKey: () => crypto.randomUUID() }, 'record');
     checkNotAhead(row.at, now, 'record.at');
     checkNotExpired(row.at, this.#retentionDays, this.#oldest(now), 'record.at');
-    return (await unlessAborted(this.#save([row], now), signal)) === 1;
+    return (await unlessAborted(() => this.#save([row], now), signal)) === 1;
   }
 
   /**
@@ -130,8 +130,7 @@ export class ValueMetrics {
     const kept = rows.filter((row) => row.at >= this.#oldest(now));
     let recorded = 0;
     for (let first = 0; first < kept.length; first += ROWS_AT_ONCE) {
-      signal?.throwIfAborted();
-      recorded += await unlessAborted(this.#save(kept.slice(first, first + ROWS_AT_ONCE), now), signal);
+      recorded += await unlessAborted(() => this.#save(kept.slice(first, first + ROWS_AT_ONCE), now), signal);
     }
     return { recorded, known: kept.length - recorded, expired: rows.length - kept.length };
   }
@@ -140,7 +139,7 @@ export class ValueMetrics {
   async summary(options: ValuePeriodOptions = {}, { signal }: { signal?: AbortSignal } = {}): Promise<ValueSummary> {
     checkKeys(options, PERIOD_KEYS, 'summary');
     const range = this.#range(options, 'summary');
-    const groups = await unlessAborted(this.#groups(this.definitions, range, [range.from, range.to]), signal);
+    const groups = await unlessAborted(() => this.#groups(this.definitions, range, [range.from, range.to]), signal);
     return valueSummary(this.#definitions, groups, { periodDays: range.periodDays, project: range.dimensions.project });
   }
 
@@ -155,9 +154,9 @@ export class ValueMetrics {
     checkKeys(options, [...PERIOD_KEYS, 'granularity'], 'trends');
     const granularity = checkOneOf(options.granularity ?? 'daily', trendGranularities, 'trends.granularity');
     const range = this.#range(options, 'trends');
-    const parts = await unlessAborted(trendParts(granularity, this.#timeZone, range.from, range.to), signal);
+    const parts = await unlessAborted(() => trendParts(granularity, this.#timeZone, range.from, range.to), signal);
     const edges = [range.from, ...parts.map(({ end }) => end)];
-    return valueTrends(definition, parts, await unlessAborted(this.#groups([definition], range, edges), signal));
+    return valueTrends(definition, parts, await unlessAborted(() => this.#groups([definition], range, edges), signal));
   }
 
   /**
@@ -171,7 +170,8 @@ export class ValueMetrics {
     checkKeys(options, PERIOD_KEYS, 'costPerOutcome');
     const range = this.#range(options, 'costPerOutcome');
     const { dimensions, from, to, periodDays } = range;
-    const reading = Promise.all([this.#store.getMonthlyTotal({ dimensions, from, to }), this.#groups([definition], range, [from, to])]);
+    const reading = () =>
+      Promise.all([this.#store.getMonthlyTotal({ dimensions, from, to }), this.#groups([definition], range, [from, to])]);
     const [cost, [group]] = await unlessAborted(reading, signal);
     return costPerOutcome(name, periodDays, cost, group);
   }
@@ -211,9 +211,9 @@ function wholeDays(value: unknown, max: number, name: string): number {
   throw new RangeError(`${name} must be a whole number of days from 1 to ${max}, not ${String(value)}`);
 }
 
-/** Ends the wait when the signal does; what the store has begun it finishes. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work;
+/** Begins nothing once the signal is aborted, and ends the wait when it is; what the store has begun it finishes. */
+async function unlessAborted<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work();
   signal.throwIfAborted();
   let stop = () => {};
   const aborted = new Promise<never>((_, reject) => {
@@ -221,7 +221,7 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefine
     signal.addEventListener('abort', stop);
   });
   try {
-    return await Promise.race([work, aborted]);
+    return await Promise.race([work(), aborted]);
   } finally {
     signal.removeEventListener('abort', stop);
   }

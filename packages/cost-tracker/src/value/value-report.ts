@@ -27,12 +27,22 @@ export interface TrendPoint {
   readonly count: number;
 }
 
+/** What a trend is measured by. */
+export interface TrendDefinition {
+  /** What is measured. */
+  readonly description: string;
+  /** Unit of values and target. */
+  readonly unit: string;
+  /** What is to be reached. */
+  readonly target: number;
+}
+
 /** How one metric went. */
 export interface ValueTrends {
   /** Name of the metric. */
   readonly metric: string;
   /** What it means. */
-  readonly definition: { readonly description: string; readonly unit: string; readonly target: number };
+  readonly definition: TrendDefinition;
   /** Every period from the first to the present, those without values too. */
   readonly trends: readonly TrendPoint[];
 }

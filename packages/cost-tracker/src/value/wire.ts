@@ -4,7 +4,7 @@ import { type MetricCategory, type MetricDefinition, metricCategories } from './
 import type { MetricRecord } from './metric-record.ts';
 import type { MetricStanding, OverallHealth } from './standing.ts';
 import { dimensionColumns } from './value-columns.ts';
-import type { TrendPoint, ValueSummary, ValueTrends } from './value-report.ts';
+import type { TrendDefinition, TrendPoint, ValueSummary, ValueTrends } from './value-report.ts';
 
 /** A record with its scope spread out, as it is on the wire. */
 type FlatRecord = Omit<MetricRecord, 'scope' | 'context'> & { readonly [D in Dimension]?: string } & {
@@ -91,7 +91,7 @@ export const valueTrendsCodec: Codec<ValueTrends> = recordOf<ValueTrends>('trend
   metric: required('metric', text),
   definition: required(
     'definition',
-    recordOf<ValueTrends['definition']>('definition', {
+    recordOf<TrendDefinition>('definition', {
       description: required('description', text),
       unit: required('unit', text),
       target: required('target', finite),

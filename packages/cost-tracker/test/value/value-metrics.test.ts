@@ -431,11 +431,16 @@ describe('every wait', () => {
     }
   });
 
-  test('that is aborted before it begins writes nothing, and one that goes through leaves no listener', async () => {
+  test('that is aborted before it begins asks the store for nothing, and one that goes through leaves no listener', async () => {
     const { metrics, store } = open();
     const saved = vi.spyOn(store, 'saveValues');
-    await expect(metrics.record({ name: 'planning_time_saved', value: 1 }, { signal: AbortSignal.abort() })).rejects.toThrow();
-    expect(saved).not.toHaveBeenCalled();
+    const read = vi.spyOn(store, 'aggregateValues');
+    const before = { signal: AbortSignal.abort() };
+    await expect(metrics.record({ name: 'planning_time_saved', value: 1 }, before)).rejects.toThrow();
+    await expect(metrics.summary({}, before)).rejects.toThrow();
+    await expect(metrics.trends('planning_time_saved', {}, before)).rejects.toThrow();
+    await expect(metrics.costPerOutcome('planning_time_saved', {}, before)).rejects.toThrow();
+    expect([saved.mock.calls, read.mock.calls]).toEqual([[], []]);
     const { signal } = new AbortController();
     const removed = vi.spyOn(signal, 'removeEventListener');
     const added = vi.spyOn(signal, 'addEventListener');
