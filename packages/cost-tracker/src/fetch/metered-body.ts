@@ -86,9 +86,10 @@ class MeteredBody {
 
   install(): void {
     const response = this.#response;
+    const { arrayBuffer } = response; // before anything lies on top of it
     for (const name of bodyMethods) {
       const native: unknown = Reflect.get(response, name);
-      if (typeof native === 'function') this.#lay(name, { value: this.#whole(name, native as () => Promise<unknown>), writable: true });
+      if (typeof native === 'function') this.#lay(name, { value: this.#whole(name, native as () => Promise<unknown>, arrayBuffer), writable: true });
     }
     const { clone } = response;
     this.#lay('clone', { value: () => this.#clone(() => clone.call(response)), writable: true });
@@ -117,9 +118,12 @@ class MeteredBody {
   }
 
   /** Reads the bytes natively, lets them pass, and makes of them what the method makes. */
-  #whole(name: (typeof bodyMethods)[number], native: () => Promise<unknown>): () => Promise<unknown> {
+  #whole(
+    name: (typeof bodyMethods)[number],
+    native: () => Promise<unknown>,
+    arrayBuffer: () => Promise<ArrayBuffer>,
+  ): () => Promise<unknown> {
     const response = this.#response;
-    const { arrayBuffer } = response;
     return async () => {
       this.#passLockOn();
       if (response.bodyUsed || this.#nativeBody()?.locked) return native.call(response); // rejects, which says nothing about the call
