@@ -46,7 +46,8 @@ const abandoned = new FinalizationRegistry<{ readonly readers: Readers; readonly
 
 /**
  * Lets everything that is read of `response` pass `meter`, whichever way it is read. The object stays the same: on top of it lie a `body`
- * that reads the native one when it is read itself, with no buffer of its own, and the body methods and `clone`, which call the native ones.
+ * that reads the native one when it is read itself, with no buffer of its own, body methods that
+ * read it, and `clone`, which calls the native one.
  */
 export function meterBody(response: Response, meter: BodyMeter): void {
   watch(response, meter, new Readers());
@@ -86,10 +87,9 @@ class MeteredBody {
 
   install(): void {
     const response = this.#response;
-    const { arrayBuffer } = response; // before anything lies on top of it
     for (const name of bodyMethods) {
       const native: unknown = Reflect.get(response, name);
-      if (typeof native === 'function') this.#lay(name, { value: this.#whole(name, native as () => Promise<unknown>, arrayBuffer), writable: true });
+      if (typeof native === 'function') this.#lay(name, { value: this.#whole(name, native as () => Promise<unknown>), writable: true });
     }
     const { clone } = response;
     this.#lay('clone', { value: () => this.#clone(() => clone.call(response)), writable: true });
@@ -117,29 +117,36 @@ class MeteredBody {
     return this.#shown;
   }
 
-  /** Reads the bytes natively, lets them pass, and makes of them what the method makes. */
-  #whole(
-    name: (typeof bodyMethods)[number],
-    native: () => Promise<unknown>,
-    arrayBuffer: () => Promise<ArrayBuffer>,
-  ): () => Promise<unknown> {
+  /** Reads the native bytes as they come, lets them pass, and makes of them what the method makes. */
+  #whole(name: (typeof bodyMethods)[number], native: () => Promise<unknown>): () => Promise<unknown> {
     const response = this.#response;
     return async () => {
       this.#passLockOn();
-      if (response.bodyUsed || this.#nativeBody()?.locked) return native.call(response); // rejects, which says nothing about the call
-      const reading = arrayBuffer.call(response);
+      const body = this.#nativeBody();
+      if (response.bodyUsed || body === null || body.locked) return native.call(response); // rejects, which says nothing about the call
+      const reader = body.getReader();
       this.#shown?.getReader(); // what is read whole is locked
-      const bytes = await reading.catch(async (error: unknown) => {
-        await this.#meter.broke(error);
-        throw error;
-      });
-      const [first, last] = [this.#meter.take(new Uint8Array(bytes)), this.#meter.end()];
-      await Promise.all([first.written, last.written]);
       const type = response.headers.get('content-type');
-      const whole = concat([...first.bytes, ...last.bytes]);
-      const passed = new Response(whole, type === null ? {} : { headers: { 'content-type': type } });
+      const passed = new Response(await this.#allOf(reader), type === null ? {} : { headers: { 'content-type': type } });
       return (passed[name as 'json'] as () => Promise<unknown>)();
     };
+  }
+
+  async #allOf(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+    const pieces: Uint8Array[] = [];
+    try {
+      for (let done = false; !done; ) {
+        const next = await reader.read();
+        done = next.done;
+        const { bytes, written } = next.done ? this.#meter.end() : this.#meter.take(next.value);
+        if (written !== undefined) await written;
+        pieces.push(...bytes);
+      }
+      return concat(pieces);
+    } catch (error) {
+      await this.#meter.broke(error);
+      throw error;
+    }
   }
 
   #clone(native: () => Response): Response {
