@@ -122,7 +122,10 @@ const anthropicMessage = { id: 'm1', type: 'message', role: 'assistant', model: 
 export const messagesWire: Wire = {
   whole: { ...anthropicMessage, content: [{ type: 'text', text: 'hello' }], usage: messageUsage },
   stream: [
-    { type: 'message_start', message: { ...anthropicMessage, stop_reason: null, content: [], usage: { ...messageUsage, output_tokens: 1 } } },
+    {
+      type: 'message_start',
+      message: { ...anthropicMessage, stop_reason: null, content: [], usage: { ...messageUsage, output_tokens: 1 } },
+    },
     { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
     ...['he', 'll', 'o'].map((text) => ({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } })),
     { type: 'content_block_stop', index: 0 },
@@ -142,7 +145,10 @@ const geminiChunk = (text: string, fields: object = {}) => ({
 export const geminiWire: Wire = {
   whole: { ...geminiChunk('hello', { finishReason: 'STOP' }), usageMetadata: geminiUsage },
   stream: [
-    { ...geminiChunk('he'), usageMetadata: { promptTokenCount: 100, cachedContentTokenCount: 20, candidatesTokenCount: 4, totalTokenCount: 104 } },
+    {
+      ...geminiChunk('he'),
+      usageMetadata: { promptTokenCount: 100, cachedContentTokenCount: 20, candidatesTokenCount: 4, totalTokenCount: 104 },
+    },
     { ...geminiChunk('llo', { finishReason: 'STOP' }), usageMetadata: geminiUsage },
   ],
   beforeUsage: 1,

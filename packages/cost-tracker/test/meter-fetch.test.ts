@@ -173,7 +173,11 @@ describe('a stream of chat completions', () => {
   });
 
   it('left before the last of them is partial', async () => {
-    const growing = { model: 'm-1', choices: [{ delta: { content: 'x' } }], usage: { prompt_tokens: 5, completion_tokens: 1, total_tokens: 6 } };
+    const growing = {
+      model: 'm-1',
+      choices: [{ delta: { content: 'x' } }],
+      usage: { prompt_tokens: 5, completion_tokens: 1, total_tokens: 6 },
+    };
     const { call, rows } = await metered(events([growing], () => {}));
     const reader = ((await call(chatPath, post(streamed))).body as ReadableStream).getReader();
     await reader.read();
@@ -304,7 +308,9 @@ describe('an answer', () => {
     const usage = { ...(chatWire.whole['usage'] as object), cost: 0.00123 };
     const { call, rows } = await metered(json({ ...chatWire.whole, usage }));
     await (await call(chatPath, post(chat))).json();
-    expect(await rows()).toMatchObject([{ nano: 1_230_000, costSource: 'reported', usage: { inputTokens: 80, cacheReadTokens: 20, outputTokens: 10 } }]);
+    expect(await rows()).toMatchObject([
+      { nano: 1_230_000, costSource: 'reported', usage: { inputTokens: 80, cacheReadTokens: 20, outputTokens: 10 } },
+    ]);
   });
 
   it('of a response that goes on in the background costs what it may cost', async () => {
@@ -352,9 +358,14 @@ describe('what is reserved', () => {
   });
 
   it('in the tier and region that it asks for', async () => {
-    expect(await askedFor('https://api.openai.com/v1/responses', { model: 'm', service_tier: 'flex' })).toMatchObject({ serviceTier: 'flex' });
+    expect(await askedFor('https://api.openai.com/v1/responses', { model: 'm', service_tier: 'flex' })).toMatchObject({
+      serviceTier: 'flex',
+    });
     const messages = 'https://api.anthropic.com/v1/messages';
-    expect(await askedFor(messages, { model: 'm', speed: 'fast', inference_geo: 'us' })).toMatchObject({ serviceTier: 'fast', region: 'us' });
+    expect(await askedFor(messages, { model: 'm', speed: 'fast', inference_geo: 'us' })).toMatchObject({
+      serviceTier: 'fast',
+      region: 'us',
+    });
     expect(await askedFor(messages, { model: 'm', service_tier: 'standard_only' })).not.toHaveProperty('serviceTier');
   });
 
@@ -368,7 +379,9 @@ describe('what is reserved', () => {
 
   it('a lower limit is no lower than the provider takes', async () => {
     const min = { minOutputTokens: 1 };
-    expect(await askedFor('https://p.test/v1/responses', { model: 'm', max_output_tokens: 100 }, min)).toMatchObject({ minOutputTokens: 16 });
+    expect(await askedFor('https://p.test/v1/responses', { model: 'm', max_output_tokens: 100 }, min)).toMatchObject({
+      minOutputTokens: 16,
+    });
     const thinking = { type: 'enabled', budget_tokens: 1_024 };
     expect(await askedFor('https://p.test/v1/messages', { model: 'm', max_tokens: 4_000, thinking }, min)).toMatchObject({
       minOutputTokens: 1_025,
