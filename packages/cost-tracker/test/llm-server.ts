@@ -100,7 +100,7 @@ const responseUsage = {
 };
 const message = { type: 'message', id: 'o1', role: 'assistant', status: 'completed' };
 const response = {
-  ...{ id: 'r1', object: 'response', model: 'm-1', status: 'completed', error: null, usage: responseUsage },
+  ...{ id: 'r1', object: 'response', created_at: 1, model: 'm-1', status: 'completed', error: null, usage: responseUsage },
   output: [{ ...message, content: [{ type: 'output_text', text: 'hello', annotations: [] }] }],
 };
 

@@ -99,10 +99,15 @@ describe('a stream, however it is cut', () => {
       fc.array(fc.nat(), { maxLength: 40 }),
       fc.constantFrom('bytes' as const, undefined),
       fc.constantFrom('text', 'reader', 'clone'),
+      fc.integer({ min: 0, max: 2 }),
     ],
     runs(200),
-  )('gives the same bytes and the same usage', async ([path, body, wire], newline, places, kind, way) => {
-    const sent = (list: Wire['stream']) => eventText(list).replaceAll('\n', newline);
+  )('gives the same bytes and the same usage', async ([path, body, wire], newline, places, kind, way, missing) => {
+    // some leave out the line breaks of the last event
+    const sent = (list: Wire['stream']) => {
+      const text = eventText(list);
+      return text.slice(0, text.length - missing).replaceAll('\n', newline);
+    };
     const bytes = new TextEncoder().encode(sent(wire.stream));
     const inner = async () => new Response(streamOf(cut(bytes, places), kind), { headers: { 'content-type': 'text/event-stream' } });
     await using tracker = new CostTracker({ prices: flatPrices });
