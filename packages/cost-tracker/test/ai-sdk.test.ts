@@ -1,8 +1,10 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createOpenAI } from '@ai-sdk/openai';
 import { freePort, until } from '@tidegate/test-kit';
 import { generateText, type LanguageModel, streamText, wrapLanguageModel } from 'ai';
-import { describe, expect, it, test } from 'vitest';
+import { describe, expect, it, onTestFinished, test } from 'vitest';
 import { type MeterMiddlewareOptions, meterMiddleware } from '../src/ai-sdk.ts';
 import { meterFetch } from '../src/fetch.ts';
 import { isBudgetExceededError, isUnpricedModelError } from '../src/index.ts';
@@ -243,6 +245,25 @@ describe('what is read of an answer', () => {
       expect(await rows()).toMatchObject([{ costSource: 'estimated', usage: { outputTokens: 10 } }]);
     }
   });
+});
+
+test('a stream that nobody reads gives its hold back when it is garbage', async () => {
+  setFlagsFromString('--expose_gc');
+  const collect = runInNewContext('gc') as () => void;
+  onTestFinished(() => setFlagsFromString('--no-expose_gc'));
+  const { tracker, asAcme, rows, status } = meteredTracker();
+  const { wrapStream } = meterMiddleware({ tracker });
+  const doStream = async () => ({ stream: new ReadableStream({ pull: (controller) => controller.enqueue({ type: 'ping' }) }) });
+  const model = { provider: 'p', modelId: 'm', doGenerate: async () => ({}), doStream };
+  await (async () => void (await asAcme(() => wrapStream({ doStream, params: { prompt: [] }, model }))).stream.locked)();
+  await until(
+    async () => {
+      collect();
+      return (await status()).reservedUsd === '0';
+    },
+    { what: 'the hold to end' },
+  );
+  expect(await rows()).toMatchObject([{ costSource: 'partial' }]);
 });
 
 test('a model that talks through meterFetch needs no middleware', async () => {

@@ -86,11 +86,11 @@ class InputScan {
   textOf(value: unknown, key: string, holder: Body): unknown {
     if (typeof value === 'string') return this.#textOfString(value, key, holder);
     if (value instanceof Uint8Array) return this.#media(typeOf(holder), Math.ceil(value.length / 3) * 4);
+    if (value instanceof URL) return this.#textOfString(value.href, key, holder);
     if (Array.isArray(value)) return value.map((each) => this.textOf(each, key, holder));
     if (typeof value !== 'object' || value === null) return value;
     const object = bodyOf(value);
-    if (key === 'prompt' && textOf(object['id']) !== undefined) this.allowed += this.reference;
-    if (REFERENCES.has(key)) this.allowed += this.reference;
+    if (isReference(object, key)) this.allowed += this.reference;
     return Object.fromEntries(Object.entries(object).map(([name, each]) => [name, this.textOf(each, name, within(object, holder, key))]));
   }
 
@@ -113,9 +113,17 @@ class InputScan {
   }
 }
 
-/** A source is an image's where the part around it says so. */
+/** What a medium is, the part around it may say. */
 function within(object: Body, holder: Body, key: string): Body {
-  return key === 'source' && holder['type'] === 'image' ? { ...object, around: 'image' } : object;
+  if (key !== 'source' && key !== 'data') return object;
+  const type = typeOf(holder);
+  const isImage = holder['type'] === 'image' || type.startsWith('image/');
+  return { ...(type !== '' && { mediaType: type }), ...(isImage && { around: 'image' }), ...object };
+}
+
+function isReference(object: Body, key: string): boolean {
+  if ((key === 'prompt' || REFERENCES.has(key)) && textOf(object['id']) !== undefined) return true;
+  return key === 'data' && object['type'] === 'reference';
 }
 
 function isImageUrl(value: string, key: string, holder: Body): boolean {
