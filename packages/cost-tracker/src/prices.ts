@@ -3,7 +3,7 @@ import { CataloguePriceBook, type PriceBookOptions } from './prices/catalogue-pr
 export type { CataloguePriceBook, PriceBookEvents, PriceBookOptions } from './prices/catalogue-price-book.ts';
 export type { PriceClock } from './prices/price-clock.ts';
 export { PriceFileError, type PriceProblem } from './prices/price-file-error.ts';
-export type { CountedPrices, PriceOverride, PriceTier, TokenPrices } from './prices/price-override.ts';
+export type { CountedPrices, PriceOverride, PriceTier, TimeOfDay, TokenPrices } from './prices/price-override.ts';
 
 /**
  * A price book: the bundled catalogue, with overrides of your own. The catalogue, a megabyte, is imported at the first price.

@@ -17,6 +17,14 @@ export interface PriceTier {
   readonly perMillionUsd: TokenPrices;
 }
 
+/** A part of every day, also over midnight. UTC. */
+export interface TimeOfDay {
+  /** When it begins, such as `'16:30'`. */
+  readonly from: string;
+  /** The first minute after it. */
+  readonly to: string;
+}
+
 /** Prices or a factor that apply to some calls, and win over the catalogue. */
 export interface PriceOverride {
   /** The provider, as the catalogue names it. @defaultValue any */
@@ -28,7 +36,7 @@ export interface PriceOverride {
   /** Before when: a day or an instant, as `from`. @defaultValue for ever */
   readonly to?: string;
   /** At what time of the day, UTC: `{ from: '16:30', to: '00:30' }`. @defaultValue all day */
-  readonly timeOfDay?: { readonly from: string; readonly to: string };
+  readonly timeOfDay?: TimeOfDay;
   /** Only calls of this service tier. @defaultValue calls of the standard tier; others with their factor */
   readonly serviceTier?: string;
   /** Only calls of a batch. @defaultValue calls outside; those inside with their factor */
@@ -225,7 +233,7 @@ function instant(override: PriceOverride, member: 'from' | 'to', name: string): 
   );
 }
 
-function readTimeOfDay(value: { readonly from: string; readonly to: string }, name: string): readonly [number, number] {
+function readTimeOfDay(value: TimeOfDay, name: string): readonly [number, number] {
   at(['timeOfDay'], () => checkKeys(value, ['from', 'to'], name));
   return [minutes(value.from, 'from', name), minutes(value.to, 'to', name)];
 }
