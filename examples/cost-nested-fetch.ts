@@ -49,13 +49,14 @@ async function ask(tenant: string, model: string): Promise<string> {
 
 for (const call of ['acme gpt-4o-mini', 'acme gpt-4o-mini', 'trial gpt-4o-mini', 'acme gpt-4o', 'acme gpt-4o']) {
   const [tenant = '', model = ''] = call.split(' ');
-  console.log(await ask(tenant, model).catch((error: Error) => String((error.cause as Error | undefined)?.name ?? error.message)));
+  const answer = await ask(tenant, model).catch((error: Error) => error.cause ?? error); // the client puts what fetch throws there
+  console.log(answer instanceof Error ? `${answer.name}: ${answer.message}` : answer);
+  // hello
+  // RateLimitError: …
+  // BudgetExceededError: budget 'trial' has no room for … USD: 0 spent and 0 held of 0.001
+  // Error: 503 status code (no body)
+  // CircuitOpenError: …
 }
-// hello
-// RateLimitError
-// BudgetExceededError
-// 503 status code (no body)
-// CircuitOpenError
 
 const { spentUsd, reservedUsd } = await tracker.status('acme');
 console.log({ spentUsd, reservedUsd }); // { spentUsd: '0.0004503', reservedUsd: '0' }

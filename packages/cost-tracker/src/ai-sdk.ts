@@ -5,7 +5,7 @@ import { SdkAnswer } from './meter/sdk-answer.ts';
 import { bodyOf } from './usage/reported-usage.ts';
 
 export type { TokenAllowance } from './meter/input-size.ts';
-export type { MeterOptions } from './meter/meter.ts';
+export type { MeterClock, MeterOptions } from './meter/meter.ts';
 
 /** What the SDK hands to a model; of `LanguageModelV4CallOptions` what is read here. */
 export interface LanguageModelParams {
@@ -35,6 +35,12 @@ export interface MeteredModel<Params, Result, Streamed> {
   doStream(params: Params): PromiseLike<Streamed>;
 }
 
+/** What comes part by part. */
+export interface StreamedAnswer {
+  /** The parts. */
+  stream: ReadableStream;
+}
+
 /** A call of a model, as the functions among the options of `meterMiddleware` are told of it. */
 export interface LanguageModelCall {
   /** The SDK's name of the provider, such as `openai.responses`. */
@@ -59,7 +65,7 @@ export interface MeterMiddleware {
     readonly model: MeteredModel<Params, Result, Streamed>;
   }): Promise<Result>;
   /** Meters an answer that comes part by part. */
-  wrapStream<Params extends LanguageModelParams, Result, Streamed extends { stream: ReadableStream }>(options: {
+  wrapStream<Params extends LanguageModelParams, Result, Streamed extends StreamedAnswer>(options: {
     readonly doStream: () => PromiseLike<Streamed>;
     readonly params: Params;
     readonly model: MeteredModel<Params, Result, Streamed>;

@@ -11,7 +11,7 @@ import { checkOneOf } from './options.ts';
 export type { ModelApiName } from './fetch/model-api.ts';
 export type { ModelRequest } from './fetch/model-request.ts';
 export type { TokenAllowance } from './meter/input-size.ts';
-export type { MeterOptions } from './meter/meter.ts';
+export type { MeterClock, MeterOptions } from './meter/meter.ts';
 
 /** What {@link meterFetch} meters, and how. */
 export interface MeterFetchOptions extends MeterOptions<ModelRequest> {

@@ -3,6 +3,12 @@ import { checkKeys, checkMethods, checkNumber, checkOneOf } from '../options.ts'
 import { type InputSize, readAllowance, sizeOfInput, type TokenAllowance } from './input-size.ts';
 import { MeteredCall } from './metered-call.ts';
 
+/** Where durations are measured. */
+export interface MeterClock {
+  /** Milliseconds since any instant, that only grow. */
+  now(): number;
+}
+
 /** What every meter takes; `Call` is what its functions are told of a call. */
 export interface MeterOptions<Call> {
   /** Whose budgets calls must fit into, and whose ledger they are written to. */
@@ -39,8 +45,8 @@ export interface MeterOptions<Call> {
    * @defaultValue warns the process (`process.emitWarning`, code `TIDEGATE_NOT_SETTLED`)
    */
   onError?: (error: unknown) => void;
-  /** Where durations are measured, in milliseconds. @defaultValue the global `performance` */
-  clock?: { now(): number };
+  /** Where durations are measured. @defaultValue the global `performance` */
+  clock?: MeterClock;
 }
 
 /** The keys of {@link MeterOptions}. */
@@ -83,13 +89,14 @@ export interface Started {
 
 const MOST_TOKENS = 1_000_000_000;
 const MAX_OUTPUT = 16_384;
+const systemClock: MeterClock = { now: () => performance.now() };
 
 /** Reserves for calls before they are made; see {@link MeterOptions}. */
 export class Meter<Call> {
   readonly #options: MeterOptions<Call>;
   readonly #maxOutput: number;
   readonly #minOutput: number | undefined;
-  readonly #clock: { now(): number };
+  readonly #clock: MeterClock;
 
   constructor(owner: string, options: MeterOptions<Call>, more: readonly string[] = []) {
     checkKeys(options, [...METER_KEYS, ...more], owner);
@@ -102,7 +109,7 @@ export class Meter<Call> {
     this.#options = options;
     this.#maxOutput = tokens(maxOutputTokens ?? MAX_OUTPUT, `${owner}: maxOutputTokens`);
     this.#minOutput = minOutputTokens === undefined ? undefined : tokens(minOutputTokens, `${owner}: minOutputTokens`);
-    this.#clock = checkMethods(options.clock ?? { now: () => performance.now() }, ['now'], `${owner}: clock`);
+    this.#clock = checkMethods(options.clock ?? systemClock, ['now'], `${owner}: clock`);
   }
 
   /** Sets aside what the call may cost, or throws the refusal. */
