@@ -76,7 +76,8 @@ export function roundUsd(value: string | number, name: string): NanoUsd {
   return withinRange(divideHalfEven(toNano(readDecimal(value, name))), name);
 }
 
-function divideHalfEven({ numerator, denominator }: Fraction): bigint {
+/** The whole number nearest to a fraction of at least 0, the even one of two. */
+export function divideHalfEven({ numerator, denominator }: Fraction): bigint {
   const quotient = numerator / denominator;
   const twice = (numerator % denominator) * 2n;
   if (twice < denominator || (twice === denominator && quotient % 2n === 0n)) return quotient;

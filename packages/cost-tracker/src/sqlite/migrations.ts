@@ -1,3 +1,5 @@
+import { VALUE_TABLES } from '../value/sqlite-values.ts';
+
 const dimensions = ['org', 'project', 'user', 'key', 'model', 'tool'].map((name) => `${name} TEXT NOT NULL`).join(', ');
 
 /** What makes the tables, version by version. Append only: a migration that has been released is never edited. */
@@ -43,5 +45,6 @@ export const MIGRATIONS: readonly string[] = [
    CREATE TABLE alert_delivery (
      sink TEXT NOT NULL, id TEXT NOT NULL REFERENCES threshold_crossing (id), again_at_ms INTEGER, attempts INTEGER NOT NULL,
      PRIMARY KEY (sink, id)
-   ) STRICT, WITHOUT ROWID;`,
+   ) STRICT, WITHOUT ROWID;
+   ${VALUE_TABLES}`,
 ];
