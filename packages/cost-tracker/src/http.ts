@@ -13,3 +13,4 @@ export {
   type UsageTracker,
   usageHandler,
 } from './http/usage-routes.ts';
+export { type MetricsReader, type ValueMetricsHandlerOptions, valueMetricsHandler } from './http/value-routes.ts';

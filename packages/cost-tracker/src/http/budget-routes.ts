@@ -64,6 +64,9 @@ export function budgetRoutes(tracker: UsageTracker): Routes {
 
 async function setBudget(tracker: UsageTracker, { request, reader }: Asked, body: Readonly<Record<string, unknown>>): Promise<Response> {
   const name = body['name'];
+  if (typeof name !== 'string' || name === '') {
+    throw new Refused(400, 'ERR_BAD_REQUEST', 'name must be a text that is not empty', { pointer: '/name' });
+  }
   const before = (await tracker.budgets()).find((budget) => budget.name === name);
   checkReach(reader, before, body);
   checkTags(request, before);

@@ -78,10 +78,10 @@ export function scopeOf(query: Query, reader: Reader): BudgetScope {
 }
 
 /** The tenant that is asked about, where it may be seen. */
-export function tenantOf(asked: string | undefined, reader: Reader): { readonly tenant?: string } {
+export function tenantOf(asked: string | undefined, reader: Reader, parameter = 'tenant'): { readonly tenant?: string } {
   if (reader.tenant === undefined) return asked === undefined ? {} : { tenant: asked };
   if (asked === undefined || asked === reader.tenant) return { tenant: reader.tenant };
-  throw new Refused(403, 'ERR_FORBIDDEN', `the credentials are for tenant '${reader.tenant}' alone`, { parameter: 'tenant' });
+  throw new Refused(403, 'ERR_FORBIDDEN', `the credentials are for tenant '${reader.tenant}' alone`, { parameter });
 }
 
 /** The time that is asked about: `from` and `to`, or so many days up to the end of today. */

@@ -139,7 +139,11 @@ export const schemas = {
       }),
     ),
   }),
-  OpenApi: { type: 'object', required: ['openapi', 'info', 'paths'] },
+  OpenApi: {
+    type: 'object',
+    properties: { openapi: { const: '3.1.0' }, info: { type: 'object' }, paths: { type: 'object' } },
+    required: ['openapi', 'info', 'paths'],
+  },
   Problem: record(
     {
       type: { const: 'about:blank' },
