@@ -65,6 +65,7 @@ function licensesOf({ inputs }: Metafile, folder: string): string {
 function licenseOf(folder: string): string {
   const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name: string; version: string };
   const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
-  if (file === undefined || !existsSync(join(folder, file))) throw new Error(`${name} is inlined into a page and has no licence in ${dirname(folder)}`);
+  if (file === undefined || !existsSync(join(folder, file)))
+    throw new Error(`${name} is inlined into a page and has no licence in ${dirname(folder)}`);
   return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
 }

@@ -15,7 +15,6 @@ export interface Live<T> {
 export function useLive<T>(paths: Readonly<Record<keyof T, string>>, everyMs: number, again: unknown): Live<T> {
   const [live, setLive] = useState<Live<T>>({});
   const key = JSON.stringify(paths);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the paths are compared by what they say
   useEffect(() => {
     const ended = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;

@@ -14,7 +14,7 @@ export interface SeriesProps {
   readonly points: readonly Point[];
   readonly kind: 'bars' | 'line';
   /** A line to compare with. */
-  readonly target?: number;
+  readonly target?: number | undefined;
   /** Writes a value at the axis and under the pointer. */
   readonly format: (value: number) => string;
 }
@@ -25,7 +25,6 @@ const height = 220;
 export function Series({ label, points, kind, target, format }: SeriesProps) {
   const place = useRef<HTMLDivElement>(null);
   const [at, setAt] = useState<number | null>(null);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a chart is drawn anew when what it shows has changed
   useEffect(() => {
     const element = place.current;
     if (element === null) return;
@@ -47,7 +46,7 @@ export function Series({ label, points, kind, target, format }: SeriesProps) {
   }, [points, kind, target]);
   const point = at === null ? undefined : points[at];
   return (
-    <div>
+    <div class="chart">
       <p class="readout muted" aria-hidden="true">
         {point === undefined ? '' : `${point.label} · ${point.value === null ? 'no data' : format(point.value)}`}
       </p>
@@ -62,7 +61,7 @@ function dataOf(points: readonly Point[], target: number | undefined): uPlot.Ali
 }
 
 function optionsOf(
-  { points, kind, target, format }: Omit<SeriesProps, 'label' | 'target'> & { target: number | undefined },
+  { points, kind, target, format }: Omit<SeriesProps, 'label'>,
   element: HTMLElement,
   hover: (at: number | null) => void,
 ): uPlot.Options {
@@ -78,9 +77,19 @@ function optionsOf(
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
     hooks: { setCursor: [({ cursor: { idx } }) => hover(idx ?? null)] },
-    scales: { x: { time: false, range: [-0.6, points.length - 0.4] }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] } },
+    scales: {
+      x: { time: false, range: [-0.6, points.length - 0.4] },
+      y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.08 : 1] },
+    },
     axes: [
-      { ...axis, grid: { show: false }, space: 72, incrs: [1, 2, 3, 5, 7, 10, 14, 20, 30], values: (_, places) => places.map((at) => points[at]?.label ?? '') },
+      {
+        ...axis,
+        grid: { show: false },
+        size: 34,
+        space: 72,
+        incrs: [1, 2, 3, 5, 7, 10, 14, 20, 30],
+        values: (_, places) => places.map((at) => points[at]?.label ?? ''),
+      },
       { ...axis, size: 72, values: (_, values) => values.map(format) },
     ],
     series: [

@@ -67,7 +67,9 @@ function Cell<Row>({ column: { cell, number, bar, barKind, exact }, row, head }:
   const classes = [number && 'number', bar && 'barred'].filter(Boolean).join(' ');
   return (
     <td class={classes || undefined} title={exact?.(row)}>
-      {bar && <span class={`bar ${barKind?.(row) ?? ''}`} style={{ width: `calc(${Math.min(1, Math.max(0, bar(row)))} * (100% - 12px))` }} />}
+      {bar && (
+        <span class={`bar ${barKind?.(row) ?? ''}`} style={{ width: `calc(${Math.min(1, Math.max(0, bar(row)))} * (100% - 12px))` }} />
+      )}
       {bar ? <span>{cell(row)}</span> : cell(row)}
     </td>
   );

@@ -1,8 +1,8 @@
 export type { BudgetReport, BudgetReports } from './http/budget-routes.ts';
 export type { ExportedRow } from './http/export.ts';
 export { openApiDocument } from './http/openapi.ts';
-export { type Authenticate, bearerTokens, type OperatorPrincipal, type Principal, type TenantPrincipal } from './http/principal.ts';
 export { type UsagePageOptions, usagePage } from './http/page.ts';
+export { type Authenticate, bearerTokens, type OperatorPrincipal, type Principal, type TenantPrincipal } from './http/principal.ts';
 export type { HttpProblem, HttpProblemCode } from './http/problem.ts';
 export type { SeriesGranularity, SeriesPoint, UsageSeries } from './http/series.ts';
 export {

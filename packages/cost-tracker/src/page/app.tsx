@@ -14,7 +14,7 @@ import { Budgets } from './budgets.tsx';
 import { FilterBar, type Filters, readFilters, usageQuery, valueQuery, writeFilters } from './filters.tsx';
 import { SpendOverTime, Totals } from './spend.tsx';
 import { budgetsFor, standingOf } from './standing.ts';
-import { firstMetric, Value, type ValueSummaryWire, type ValueTrendsWire } from './value.tsx';
+import { type DefinitionsWire, firstMetric, Value, type ValueSummaryWire, type ValueTrendsWire } from './value.tsx';
 
 interface Data {
   readonly budgets: BudgetReports;
@@ -22,7 +22,9 @@ interface Data {
   /** Without tenant and project, to choose from. */
   readonly everything: UsageSummaryReport;
   readonly series: UsageSeries;
+  /** Where value metrics are not served there is no section of them. */
   readonly value: ValueSummaryWire | undefined;
+  readonly definitions: DefinitionsWire | undefined;
 }
 
 const everyMs = 5_000;
@@ -70,11 +72,12 @@ function pathsOf(filters: Filters): Record<keyof Data, string> {
     everything: `usage/summary?${usageQuery({ days: filters.days, tenant: '', project: '' })}`,
     series: `usage/series?${query}&granularity=${filters.days === 1 ? 'hour' : 'day'}`,
     value: `?value-metrics/summary?${valueQuery(filters)}`,
+    definitions: '?value-metrics/definitions',
   };
 }
 
 function Shown({ data, filters, change, session }: { data: Data; filters: Filters; change: (filters: Filters) => void; session: number }) {
-  const { summary, series, value } = data;
+  const { summary, series } = data;
   const budgets = budgetsFor(data.budgets.budgets, filters.tenant, filters.project);
   const { level, title, text } = standingOf(budgets);
   const tools = summary.byName.filter(({ kind }) => kind !== 'llm');
@@ -110,39 +113,30 @@ function Shown({ data, filters, change, session }: { data: Data; filters: Filter
           )}
         />
       </div>
-      {value && <ValueAndTrend value={value} filters={filters} session={session} />}
+      {data.value && <ValueAndTrend {...{ value: data.value, definitions: data.definitions, filters, session }} />}
     </>
   );
 }
 
-function ValueAndTrend({ value, filters, session }: { value: ValueSummaryWire; filters: Filters; session: number }) {
-  const [chosen, setChosen] = useState<string>();
-  const name = chosen ?? firstMetric(value);
-  if (name === undefined) return null;
-  return <ValueOf {...{ value, filters, session, name }} onChoose={setChosen} />;
-}
-
-function ValueOf({
+/** Follows the trend of the metric that was chosen. */
+function ValueAndTrend({
   value,
+  definitions,
   filters,
   session,
-  name,
-  onChoose,
-}: {
-  value: ValueSummaryWire;
-  filters: Filters;
-  session: number;
-  name: string;
-  onChoose: (name: string) => void;
-}) {
+}: Pick<Data, 'value' | 'definitions'> & { filters: Filters; session: number }) {
+  const [chosen, setChosen] = useState<string>();
+  const name = chosen ?? (value && firstMetric(value)) ?? '';
   const path = `?value-metrics/trends/${encodeURIComponent(name)}?${valueQuery(filters)}`;
   const { data } = useLive<{ trends: ValueTrendsWire | undefined }>({ trends: path }, everyMs, session);
-  return <Value summary={value} trends={data?.trends} chosen={name} onChoose={onChoose} />;
+  if (value === undefined) return null;
+  return (
+    <Value {...{ summary: value, definitions: definitions?.definitions ?? [], trends: data?.trends, chosen: name }} onChoose={setChosen} />
+  );
 }
 
 function Foot({ live, filters, onForget }: { live: Live<Data>; filters: Filters; onForget: (() => void) | undefined }) {
   const [saving, setSaving] = useState('');
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what was said of another view is old
   useEffect(() => setSaving(''), [filters]);
   const save = async (format: 'csv' | 'ndjson') => {
     setSaving('Loading the rows…');

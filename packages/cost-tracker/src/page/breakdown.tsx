@@ -42,12 +42,16 @@ export function Breakdown<Row extends UsageTotals>({ id, title, rows, rowKey, of
     <section class="card" aria-labelledby={id}>
       <header>
         <h2 id={id}>{title}</h2>
-        {sorted.length > mostRows && <span class="muted">the {mostRows} dearest of {count(sorted.length)}</span>}
+        {sorted.length > mostRows && (
+          <span class="muted">
+            the {mostRows} dearest of {count(sorted.length)}
+          </span>
+        )}
       </header>
       <Table<Row>
         {...{ caption: title, rowKey, tall: true, empty: 'No calls' }}
         rows={sorted.slice(0, mostRows)}
-        columns={[{ title: of, cell: name }, ...counted, ...(tokens ? sent : []), spend]}
+        columns={[{ title: of, cell: name }, spend, ...counted, ...(tokens ? sent : [])]}
       />
     </section>
   );

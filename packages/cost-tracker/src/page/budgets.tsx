@@ -25,7 +25,10 @@ export function Budgets({ budgets }: { budgets: readonly BudgetReport[] }) {
           { title: 'Spent', number: true, cell: ({ spentUsd }) => usd(spentUsd), exact: ({ spentUsd }) => `${spentUsd} USD` },
           { title: 'Held', number: true, cell: ({ reservedUsd }) => usd(reservedUsd), exact: ({ reservedUsd }) => `${reservedUsd} USD` },
           { title: 'Limit', number: true, cell: ({ limitUsd, period }) => `${usd(limitUsd)} / ${budgetPeriod(period)}` },
-          { title: 'Starts again', cell: ({ period, resetsAt, timeZone }) => (typeof period === 'string' ? instant(resetsAt, timeZone) : '—') },
+          {
+            title: 'Starts again',
+            cell: ({ period, resetsAt, timeZone }) => (typeof period === 'string' ? instant(resetsAt, timeZone) : '—'),
+          },
         ]}
       />
     </section>

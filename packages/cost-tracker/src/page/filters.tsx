@@ -82,7 +82,17 @@ export function FilterBar({
   );
 }
 
-function Choice({ title, names, value, onChange }: { title: string; names: readonly string[]; value: string; onChange: (value: string) => void }) {
+function Choice({
+  title,
+  names,
+  value,
+  onChange,
+}: {
+  title: string;
+  names: readonly string[];
+  value: string;
+  onChange: (value: string) => void;
+}) {
   const known = [...new Set([...names, value])].filter((name) => name !== '');
   return (
     <label class="choice">

@@ -11,7 +11,12 @@ export function nano(decimal: string): bigint {
 export function usd(decimal: string | number): string {
   const size = Math.abs(Number(decimal));
   const places = size === 0 || size >= 1 ? 2 : Math.min(nanoPlaces, Math.max(2, 2 - Math.floor(Math.log10(size))));
-  const format = new Intl.NumberFormat('en-US', { style: 'currency', currency: 'USD', minimumFractionDigits: 2, maximumFractionDigits: places });
+  const format = new Intl.NumberFormat('en-US', {
+    style: 'currency',
+    currency: 'USD',
+    minimumFractionDigits: 2,
+    maximumFractionDigits: places,
+  });
   // A decimal text is rounded as it is written, where a number would have been rounded before.
   return format.format(decimal as number);
 }
@@ -44,7 +49,14 @@ export function fraction(value: number): string {
 
 /** An instant for people, in a zone. */
 export function instant(iso: string, timeZone: string): string {
-  const format = new Intl.DateTimeFormat('en-GB', { timeZone, day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit' });
+  const format = new Intl.DateTimeFormat('en-GB', {
+    timeZone,
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+  });
   return `${format.format(new Date(iso))} ${timeZone}`;
 }
 

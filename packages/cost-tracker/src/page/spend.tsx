@@ -9,7 +9,12 @@ import { count, period, short, usd } from './format.ts';
 export function Totals({ totals }: { totals: UsageTotals }) {
   const { totalUsd, calls, failures, unpriced, inputTokens, cacheReadTokens, outputTokens } = totals;
   const tiles = [
-    { title: 'Spend', value: usd(totalUsd), exact: `${totalUsd} USD`, more: unpriced > 0 ? `${count(unpriced)} calls without a price` : '' },
+    {
+      title: 'Spend',
+      value: usd(totalUsd),
+      exact: `${totalUsd} USD`,
+      more: unpriced > 0 ? `${count(unpriced)} calls without a price` : '',
+    },
     { title: 'Calls', value: count(calls), exact: '', more: `${count(failures)} failed` },
     { title: 'Tokens in', value: short(inputTokens), exact: count(inputTokens), more: `${short(cacheReadTokens)} from a cache` },
     { title: 'Tokens out', value: short(outputTokens), exact: count(outputTokens), more: '' },

@@ -21,7 +21,8 @@ export function standingOf([worst, ...others]: readonly BudgetReport[]): Standin
   if (worst === undefined) return { level: 'none', title: 'No budget', text: 'Nothing limits what these calls may cost.' };
   const { level, name, spentUsd, limitUsd, resetsAt, timeZone, thresholds } = worst;
   const spent = `${percent(spentUsd, limitUsd)} of ${usd(limitUsd)} spent`;
-  const resets = typeof worst.period === 'string' ? `It starts again on ${instant(resetsAt, timeZone)}.` : 'Room comes back as spend grows old.';
+  const resets =
+    typeof worst.period === 'string' ? `It starts again on ${instant(resetsAt, timeZone)}.` : 'Room comes back as spend grows old.';
   const more = others.filter((other) => other.level !== 'ok').length;
   const rest = level === 'ok' || more === 0 ? '' : ` ${more} more ${more === 1 ? 'budget needs' : 'budgets need'} attention.`;
   switch (level) {
@@ -30,7 +31,11 @@ export function standingOf([worst, ...others]: readonly BudgetReport[]): Standin
     case 'warning':
       return { level, title: `Budget ${name} is running out`, text: `${spent}. ${resets}${rest}` };
     case 'critical':
-      return { level, title: `Budget ${name} is used up`, text: `${spent}. Calls are refused at ${fraction(thresholds.blocked)}. ${resets}${rest}` };
+      return {
+        level,
+        title: `Budget ${name} is used up`,
+        text: `${spent}. Calls are refused at ${fraction(thresholds.blocked)}. ${resets}${rest}`,
+      };
     case 'blocked':
       return { level, title: `Budget ${name} is blocked`, text: `${spent}. Calls are refused. ${resets}${rest}` };
   }

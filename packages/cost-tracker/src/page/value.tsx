@@ -31,8 +31,19 @@ export interface ValueTrendsWire {
   readonly trends: readonly { readonly period: string; readonly value: number | null; readonly count: number }[];
 }
 
+/** What `GET /api/value-metrics/definitions` answers. */
+export interface DefinitionsWire {
+  readonly definitions: readonly {
+    readonly name: string;
+    readonly direction: 'higher_better' | 'lower_better';
+    readonly aggregation: 'sum' | 'avg' | 'count' | 'p95';
+  }[];
+}
+
+type Definition = DefinitionsWire['definitions'][number];
 type Named = Metric & { readonly category: string; readonly name: string };
 
+const bounds: Record<string, string> = { higher_better: '≥', lower_better: '≤' };
 const words = { on_track: 'on track', below_target: 'below target', above_target: 'above target', no_data: 'no data' };
 const levels: Record<Metric['status'], Level> = { on_track: 'ok', below_target: 'critical', above_target: 'critical', no_data: 'none' };
 const healths: Record<string, Level> = { healthy: 'ok', warning: 'warning', critical: 'critical', no_data: 'none' };
@@ -49,26 +60,27 @@ function namedOf(byCategory: ValueSummaryWire['by_category']): Named[] {
   );
 }
 
+/** What the section of value metrics is made of. */
+export interface ValueProps {
+  readonly summary: ValueSummaryWire;
+  readonly definitions: DefinitionsWire['definitions'];
+  readonly trends: ValueTrendsWire | undefined;
+  /** The metric whose trend is shown. */
+  readonly chosen: string;
+  readonly onChoose: (name: string) => void;
+}
+
 /** Value metrics with their targets, and the trend of one. */
-export function Value({
-  summary,
-  trends,
-  chosen,
-  onChoose,
-}: {
-  summary: ValueSummaryWire;
-  trends: ValueTrendsWire | undefined;
-  chosen: string | undefined;
-  onChoose: (name: string) => void;
-}) {
+export function Value({ summary, definitions, trends, chosen, onChoose }: ValueProps) {
   const { score, status, on_track_count, total_count } = summary.overall_health;
+  const definitionOf = (name: string) => definitions.find((definition) => definition.name === name);
   return (
     <section class="card" aria-labelledby="value">
       <header>
         <h2 id="value">Value</h2>
         <span>
           <Badge level={healths[status] ?? 'none'}>{status.replace('_', ' ')}</Badge>{' '}
-          <span class="muted">{score === null ? '' : `${decimal(Math.round(score))} % on track (${on_track_count} of ${total_count})`}</span>
+          <span class="muted">{score !== null && `${decimal(Math.round(score))} % on track (${on_track_count} of ${total_count})`}</span>
         </span>
       </header>
       <div class="value">
@@ -78,24 +90,35 @@ export function Value({
           rowKey={({ name }) => name}
           current={({ name }) => name === chosen}
           columns={[
+            { title: 'Metric', cell: (metric) => <Choosing {...{ metric, onChoose }} chosen={metric.name === chosen} /> },
+            { title: 'Status', cell: (metric) => <Badge level={levels[metric.status]}>{words[metric.status]}</Badge> },
+            { title: 'Now', number: true, cell: ({ current, unit }) => (current === null ? '—' : <Amount value={current} unit={unit} />) },
             {
-              title: 'Metric',
-              cell: ({ name }) => (
-                <button type="button" class="quiet" aria-pressed={name === chosen} onClick={() => onChoose(name)}>
-                  <Foreign text={name.replaceAll('_', ' ')} />
-                </button>
+              title: 'Target',
+              number: true,
+              cell: ({ name, target, unit }) => (
+                <>
+                  {bounds[definitionOf(name)?.direction ?? '']} <Amount value={target} unit={unit} />
+                </>
               ),
             },
-            { title: 'Category', cell: ({ category }) => category },
-            { title: 'Now', number: true, cell: ({ current, unit }) => (current === null ? '—' : <Amount value={current} unit={unit} />) },
-            { title: 'Target', number: true, cell: ({ target, unit }) => <Amount value={target} unit={unit} /> },
-            { title: 'Status', cell: (metric) => <Badge level={levels[metric.status]}>{words[metric.status]}</Badge> },
             { title: 'Values', number: true, cell: ({ sample_count }) => count(sample_count) },
           ]}
         />
-        {trends && <Trend trends={trends} />}
+        {trends && <Trend trends={trends} definition={definitionOf(trends.metric)} />}
       </div>
     </section>
+  );
+}
+
+function Choosing({ metric: { name, category }, chosen, onChoose }: Pick<ValueProps, 'onChoose'> & { metric: Named; chosen: boolean }) {
+  return (
+    <>
+      <button type="button" class="quiet" aria-pressed={chosen} title="Show the trend" onClick={() => onChoose(name)}>
+        <Foreign text={name.replaceAll('_', ' ')} />
+      </button>
+      <div class="muted small">{category}</div>
+    </>
   );
 }
 
@@ -107,29 +130,34 @@ function Amount({ value, unit }: { value: number; unit: string }) {
   );
 }
 
-function Trend({ trends: { metric, definition, trends } }: { trends: ValueTrendsWire }) {
+function Trend({
+  trends: { metric, definition, trends },
+  definition: known,
+}: {
+  trends: ValueTrendsWire;
+  definition: Definition | undefined;
+}) {
   const points = useMemo(() => trends.map(({ period: begin, value }) => ({ label: period(begin), value })), [trends]);
+  // The target of a sum is one of the whole time: a day cannot be compared with it.
+  const comparable = known?.aggregation === 'avg' || known?.aggregation === 'p95';
   return (
     <div>
       <h3>
         <Foreign text={metric.replaceAll('_', ' ')} />
       </h3>
       <p class="muted">
-        <Foreign text={definition.description} />, target {decimal(definition.target)} <Foreign text={definition.unit} />
+        <Foreign text={definition.description} />, by day in <Foreign text={definition.unit} />
       </p>
       <Series
-        label={`Trend of ${metric}; the same numbers are in the table below`}
-        points={points}
-        kind="line"
-        target={definition.target}
-        format={decimal}
+        {...{ label: `Trend of ${metric}; the same numbers are in the table below`, points, kind: 'line', format: decimal }}
+        target={comparable ? definition.target : undefined}
       />
       <details>
         <summary>As a table</summary>
-        <Table<ValueTrendsWire["trends"][number]>
+        <Table<ValueTrendsWire['trends'][number]>
           {...{ caption: `Trend of ${metric}`, rows: trends, rowKey: ({ period: begin }) => begin, tall: true }}
           columns={[
-            { title: 'Period', cell: ({ period: begin }) => begin },
+            { title: 'Day', cell: ({ period: begin }) => begin },
             { title: 'Value', number: true, cell: ({ value }) => (value === null ? '—' : decimal(value)) },
             { title: 'Values', number: true, cell: (point) => count(point.count) },
           ]}
