@@ -28,8 +28,9 @@ export interface TableProps<Row> {
 
 export function Table<Row>({ caption, columns, rows, rowKey, empty = 'Nothing yet', current, tall }: TableProps<Row>) {
   return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for forms; a section would be a landmark beside the one that it stands in
     // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by the keyboard
-    <section class={`scroll${tall ? ' tall' : ''}`} aria-label={caption} tabIndex={0}>
+    <div class={`scroll${tall ? ' tall' : ''}`} role="group" aria-label={caption} tabIndex={0}>
       <table>
         <caption class="hidden">{caption}</caption>
         <thead>
@@ -58,7 +59,7 @@ export function Table<Row>({ caption, columns, rows, rowKey, empty = 'Nothing ye
           )}
         </tbody>
       </table>
-    </section>
+    </div>
   );
 }
 

@@ -19,7 +19,7 @@ const mostRows = 50;
 
 /** Calls by something, the dearest first, with a bar of their share in the spend. */
 export function Breakdown<Row extends UsageTotals>({ id, title, rows, rowKey, of, name, tokens }: BreakdownProps<Row>) {
-  const sorted = [...rows].sort((a, b) => (nano(b.totalUsd) > nano(a.totalUsd) ? 1 : -1));
+  const sorted = [...rows].sort((a, b) => Number(nano(b.totalUsd) - nano(a.totalUsd)));
   const most = Math.max(...sorted.map(({ totalUsd }) => Number(totalUsd)), 0);
   const counted: Column<Row>[] = [
     { title: 'Calls', number: true, cell: ({ calls }) => count(calls) },

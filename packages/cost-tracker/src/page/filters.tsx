@@ -95,9 +95,11 @@ function Choice({
 }) {
   const known = [...new Set([...names, value])].filter((name) => name !== '');
   return (
-    <label class="choice">
-      <span class="muted">{title}</span>
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+    <div class="choice">
+      <label class="muted" for={`choose-${title}`}>
+        {title}
+      </label>
+      <select id={`choose-${title}`} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
         <option value="">All</option>
         {known.map((name) => (
           <option key={name} value={name}>
@@ -105,6 +107,6 @@ function Choice({
           </option>
         ))}
       </select>
-    </label>
+    </div>
   );
 }

@@ -69,9 +69,12 @@ describe('where it is', () => {
     expect(new URL('usage/', 'https://example.com/tools/usage').href).toBe('https://example.com/tools/usage/');
   });
 
-  test.each(['/', '/usage/none.js', '/usage/../package.json', '/usage/__proto__', '/usages/', '/usage/main.tsx'])('%s is 404', async (path) => {
-    expect((await get(path)).status).toBe(404);
-  });
+  test.each(['/', '/usage/none.js', '/usage/../package.json', '/usage/__proto__', '/usages/', '/usage/main.tsx'])(
+    '%s is 404',
+    async (path) => {
+      expect((await get(path)).status).toBe(404);
+    },
+  );
 
   test('only GET and HEAD are answered', async () => {
     const answer = await get('/usage/', {}, 'POST');

@@ -87,13 +87,18 @@ export class PageServer {
 }
 
 /** A page in a context of its own, and all that it complained of. */
-export async function openPage(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<{ page: Page; complaints: string[] }> {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: BrowserContextOptions = {},
+): Promise<{ page: Page; complaints: string[] }> {
   const context = await browser.newContext({ viewport: { width: 1_200, height: 900 }, ...options });
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('console', (message) => {
     // The browser itself says so of every answer that is no success.
-    if (['error', 'warning'].includes(message.type()) && !message.text().startsWith('Failed to load resource')) complaints.push(message.text());
+    if (['error', 'warning'].includes(message.type()) && !message.text().startsWith('Failed to load resource'))
+      complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('dialog', (dialog) => {
@@ -107,9 +112,11 @@ export async function openPage(browser: Browser, url: string, options: BrowserCo
 /** The cells of a table by its caption, a list for each row, the head first. */
 export function cellsOf(page: Page, caption: string): Promise<string[][]> {
   const table = page.locator('table').filter({ has: page.locator('caption', { hasText: new RegExp(`^${caption}$`) }) });
-  return table.locator('tr').evaluateAll((rows) =>
-    rows.map((row) => [...(row as unknown as { cells: { textContent: string }[] }).cells].map(({ textContent }) => textContent.trim())),
-  );
+  return table
+    .locator('tr')
+    .evaluateAll((rows) =>
+      rows.map((row) => [...(row as unknown as { cells: { textContent: string }[] }).cells].map(({ textContent }) => textContent.trim())),
+    );
 }
 
 /** Lets the page ask again at once, as it does when somebody comes back to it. */

@@ -42,9 +42,9 @@ describe('words and numbers', () => {
     expect(instant('2026-04-01T00:00:00.000Z', 'Asia/Seoul')).toBe('1 Apr 2026, 09:00 Asia/Seoul');
     expect(['2026-03-15T14:00', '2026-03-15', '2026-03'].map(period)).toEqual(['14:00', '15 Mar', 'Mar 2026']);
     expect([count(1_234_567), short(1_234_567), decimal(0.12345), fraction(1.1)]).toEqual(['1,234,567', '1.2M', '0.123', '110 %']);
-    expect(['month', 60_000, 7_200_000, 172_800_000].map((ms) => budgetPeriod(typeof ms === 'string' ? 'month' : { rollingMs: ms }))).toEqual([
-      ...['month', 'last 1 min', 'last 2 h', 'last 2 days'],
-    ]);
+    expect(
+      ['month', 60_000, 7_200_000, 172_800_000].map((ms) => budgetPeriod(typeof ms === 'string' ? 'month' : { rollingMs: ms })),
+    ).toEqual([...['month', 'last 1 min', 'last 2 h', 'last 2 days']]);
   });
 });
 
