@@ -54,6 +54,7 @@ class MemoryTables implements LedgerTables {
   readonly #rows = new Map<string, UsageRow[]>();
   readonly #holds = new Map<string, Hold>();
   readonly #counters = new Map<string, Counter>();
+  readonly #ofWindow = new WeakMap<BudgetWindow, Counter>(); // found without a text to look it up by
   readonly alerts = new MemoryAlerts();
   readonly values = new MemoryValues();
   budgets: StoredBudgets = { version: 0, budgets: [] };
@@ -103,10 +104,15 @@ class MemoryTables implements LedgerTables {
     else this.#rows.set(text, [row]);
   }
 
-  counter({ dimensions, start, end, step }: BudgetWindow): BudgetState {
+  counter(window: BudgetWindow): BudgetState {
+    const { dimensions, start, end, step } = window;
     if (step === undefined) {
-      const { spent, reserved } = this.#counter(dimensions, start, end);
-      return { spent, reserved };
+      let known = this.#ofWindow.get(window);
+      if (known === undefined) {
+        known = this.#counter(dimensions, start, end);
+        this.#ofWindow.set(window, known);
+      }
+      return { spent: known.spent, reserved: known.reserved };
     }
     let [spent, reserved] = [0n, 0n];
     for (let part = start; part < end; part += step) {
