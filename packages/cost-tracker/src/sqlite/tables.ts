@@ -1,6 +1,7 @@
 import type { BudgetState, BudgetWindow } from '../budget.ts';
 import type { LedgerTables } from '../ledger.ts';
 import type { NanoUsd } from '../money.ts';
+import { cacheReadTokensOf } from '../rollup-sums.ts';
 import type { Dimensions } from '../scope.ts';
 import type {
   CostSource,
@@ -14,7 +15,7 @@ import type {
   UsageQuery,
   UsageRow,
 } from '../store.ts';
-import { inputTokensOf, outputTokensOf, type UsageParts } from '../usage.ts';
+import { inputTokensOf, outputTokensOf } from '../usage.ts';
 import { Alerts } from './alerts.ts';
 import { covered, dimensionColumns, dimensionsIn, dimensionValues, marks, prepareAll } from './columns.ts';
 import { Counters } from './counters.ts';
@@ -199,10 +200,6 @@ export class SqliteTables implements LedgerTables {
     const records = this.#statements.page.all(...dimensionValues(dimensions), from, to, at, tenant, id, correction, limit);
     return (records as UsageRecord[]).map(rowOf);
   }
-}
-
-function cacheReadTokensOf({ cacheReadTokens = 0, cacheReadAudioTokens = 0 }: UsageParts): number {
-  return cacheReadTokens + cacheReadAudioTokens;
 }
 
 function holdOf(record: HoldRecord): Hold {
