@@ -39,6 +39,7 @@ export function statement(text: string): Statement {
 }
 
 const tries = 3;
+const readCommitted = 'BEGIN ISOLATION LEVEL READ COMMITTED';
 
 /** Runs statements and transactions over the connections of a pool. */
 export class Database {
@@ -53,8 +54,8 @@ export class Database {
     this.#queryTimeoutMs = timeoutMs + 1_000;
     // Read committed whatever the default, so that every statement sees what was committed before the lock was got; with the limits,
     // a process that stands still in mid-transaction stops the others no longer than this.
-    this.#begin = `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${timeoutMs}; SET LOCAL statement_timeout = ${timeoutMs};
-      SET LOCAL idle_in_transaction_session_timeout = ${timeoutMs}; SELECT pg_advisory_xact_lock(${lock})`;
+    this.#begin = `${readCommitted}; SET LOCAL lock_timeout = ${timeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${timeoutMs};
+      SELECT pg_advisory_xact_lock(${lock}); SET LOCAL statement_timeout = ${timeoutMs}`;
   }
 
   /** Runs a statement by itself. It must be one that may be run twice. */
@@ -62,9 +63,10 @@ export class Database {
     return this.#again(() => this.#lent((connection) => this.#run<T>(connection, asked, values)));
   }
 
-  /** Runs a text of any number of statements that has no parameters. It must be one that may be run twice. */
+  /** Runs a text without parameters as one transaction. It must be one that may be run twice. */
   async script(text: string): Promise<void> {
-    await this.#again(() => this.#lent((connection) => connection.query({ text, query_timeout: this.#queryTimeoutMs })));
+    const statement = { text: `${readCommitted}; ${text}; COMMIT`, query_timeout: this.#queryTimeoutMs };
+    await this.#again(() => this.#lent((connection) => connection.query(statement)));
   }
 
   /**

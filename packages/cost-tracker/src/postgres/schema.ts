@@ -44,13 +44,13 @@ export function checkedSchema({ schema = 'public', prefix = 'tidegate_' }: Postg
  */
 export function postgresSchema(options: PostgresSchemaOptions = {}): string {
   checkKeys(options, ['schema', 'prefix'], 'postgresSchema options');
-  return definition(checkedSchema(options, 'postgresSchema options'));
+  return `${definition(checkedSchema(options, 'postgresSchema options'))};\n`;
 }
 
 /** The newest version of the tables. */
 export const newestVersion = 1;
 
-/** One statement, and so one transaction: whoever comes second finds the work done. */
+/** One statement, and so one transaction: whoever comes second finds the work done, if it is read committed. */
 export function definition(schema: Schema): string {
   const steps = [first(schema)].map(
     (body, index) => `  IF (SELECT coalesce(max(version), 0) FROM ${schema.schema_version}) < ${index + 1} THEN
@@ -62,8 +62,7 @@ ${body}
   PERFORM pg_advisory_xact_lock(${schema.lock});
   CREATE TABLE IF NOT EXISTS ${schema.schema_version} (version integer NOT NULL);
 ${steps.join('\n')}
-END $tidegate$;
-`;
+END $tidegate$`;
 }
 
 const text = 'text COLLATE "C" NOT NULL';

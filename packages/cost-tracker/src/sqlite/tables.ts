@@ -101,6 +101,7 @@ export class SqliteTables implements LedgerTables {
     const { data_version } = this.#statements.dataVersion.get() as { data_version: bigint };
     if (data_version !== this.#dataVersion) this.forget();
     this.#dataVersion = data_version;
+    this.#counters.begin();
   }
 
   /** Before a transaction commits. */
