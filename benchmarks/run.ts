@@ -18,6 +18,7 @@ const questions: Readonly<Record<string, { readonly ours: string; readonly rival
   'million-keys': { ours: '@tidegate/rate-limit', rivals: ['limiter', 'rate-limiter-flexible'] },
   'redis-limits': { ours: '@tidegate/rate-limit', rivals: ['ioredis', 'rate-limiter-flexible'] },
   'postgres-limits': { ours: '@tidegate/rate-limit', rivals: ['pg', 'rate-limiter-flexible'] },
+  'cost-tracker': { ours: '@tidegate/cost-tracker', rivals: [] },
   gateway: { ours: '@tidegate/mcp-gateway...', rivals: [] },
 };
 

@@ -77,6 +77,8 @@ export interface CallOutcome {
   servedModel?: string;
   /** The service tier that was used. @defaultValue the one that was asked for */
   serviceTier?: string;
+  /** Where the model ran, where that is priced apart. @defaultValue the region that was asked for */
+  region?: string;
   /** A later version of the same report has a higher number, and is believed. @defaultValue 0 */
   revision?: number;
   /** Whether the call succeeded. @defaultValue `true` */
@@ -121,6 +123,7 @@ export const OUTCOME_KEYS = [
   'usageIs',
   'servedModel',
   'serviceTier',
+  'region',
   'revision',
   'success',
   'durationMs',

@@ -87,25 +87,28 @@ export interface CostTrackerEvents {
 }
 
 /** Listeners whose errors change nothing. */
-export class Listeners {
+export class Listeners<Events extends { 'listener-error': ListenerErrorEvent } = CostTrackerEvents> {
   readonly #emitter = new EventEmitter();
 
-  add<E extends keyof CostTrackerEvents>(event: E, listener: (payload: CostTrackerEvents[E]) => void): () => void {
-    const own = (payload: CostTrackerEvents[E]) => listener(payload); // the same function may be added twice
+  add<E extends keyof Events & string>(event: E, listener: (payload: Events[E]) => void): () => void {
+    const own = (payload: Events[E]) => listener(payload); // the same function may be added twice
     this.#emitter.on(event, own);
     return () => {
       this.#emitter.off(event, own);
     };
   }
 
-  emit<E extends keyof CostTrackerEvents>(event: E, payload: CostTrackerEvents[E]): void {
-    for (const listener of this.#emitter.listeners(event)) {
+  /** Whether anybody listened. */
+  emit<E extends keyof Events & string>(event: E, payload: Events[E]): boolean {
+    const listeners = this.#emitter.listeners(event);
+    for (const listener of listeners) {
       try {
         listener(payload);
       } catch (error) {
         if (event !== 'listener-error') this.emit('listener-error', { error });
       }
     }
+    return listeners.length > 0;
   }
 }
 

@@ -47,5 +47,17 @@ export type {
   UsageRow,
   UsageStore,
 } from './store.ts';
-export type { ToolPrice } from './tool-prices.ts';
+export {
+  type CurrencyRate,
+  type ToolPrice,
+  type ToolPriceAbroad,
+  type ToolPriceRecord,
+  type ToolPriceUsd,
+  toolPriceFromRecord,
+  toolPriceToRecord,
+} from './tool-prices.ts';
+export { usageFromAnthropic } from './usage/anthropic-usage.ts';
+export { usageFromGemini } from './usage/gemini-usage.ts';
+export { usageFromOpenAI } from './usage/openai-usage.ts';
+export type { ReportedUsage } from './usage/reported-usage.ts';
 export type { CountedPart, InputPart, OutputPart, UsagePart, UsageParts } from './usage.ts';

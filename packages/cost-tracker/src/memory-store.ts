@@ -49,6 +49,7 @@ class MemoryTables implements LedgerTables {
   readonly #rows = new Map<string, UsageRow[]>();
   readonly #holds = new Map<string, Hold>();
   readonly #counters = new Map<string, Counter>();
+  #ofWindow = new WeakMap<BudgetWindow, Counter>(); // found without a text to look it up by
   readonly alerts = new MemoryAlerts();
   budgets: StoredBudgets = { version: 0, budgets: [] };
   // No hold expires before it, so that a call need not look at all of them.
@@ -97,10 +98,15 @@ class MemoryTables implements LedgerTables {
     else this.#rows.set(text, [row]);
   }
 
-  counter({ dimensions, start, end, step }: BudgetWindow): BudgetState {
+  counter(window: BudgetWindow): BudgetState {
+    const { dimensions, start, end, step } = window;
     if (step === undefined) {
-      const { spent, reserved } = this.#counter(dimensions, start, end);
-      return { spent, reserved };
+      let known = this.#ofWindow.get(window);
+      if (known === undefined) {
+        known = this.#counter(dimensions, start, end);
+        this.#ofWindow.set(window, known);
+      }
+      return { spent: known.spent, reserved: known.reserved };
     }
     const before = this.#counters.size;
     let [spent, reserved] = [0n, 0n];
@@ -137,6 +143,7 @@ class MemoryTables implements LedgerTables {
         this.#counters.delete(text);
       }
     }
+    this.#ofWindow = new WeakMap();
   }
 
   #counter(dimensions: Dimensions, start: number, end: number): Counter {

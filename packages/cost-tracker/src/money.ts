@@ -83,6 +83,53 @@ function divideHalfEven({ numerator, denominator }: Fraction): bigint {
   return quotient + 1n;
 }
 
+/** So many of something, of which `per` cost `usd`. */
+export interface MoneyLine {
+  /** How many. */
+  readonly quantity: number;
+  /** Decimal price of `per` of them. */
+  readonly usd: string;
+  /** How many `usd` is the price of. */
+  readonly per: number;
+}
+
+/** Adds lines exactly and rounds their sum once, half to even, to the nano-dollar. */
+export function sumUsd(lines: Iterable<MoneyLine>, name: string): NanoUsd {
+  let sum: Fraction = { numerator: 0n, denominator: 1n };
+  for (const { quantity, usd, per } of lines) {
+    const price = toNano(decimalOf(usd, name));
+    const line = { numerator: price.numerator * BigInt(quantity), denominator: price.denominator * BigInt(per) };
+    sum = {
+      numerator: sum.numerator * line.denominator + line.numerator * sum.denominator,
+      denominator: sum.denominator * line.denominator,
+    };
+  }
+  return withinRange(divideHalfEven(sum), name);
+}
+
+/** Writes a decimal somebody wrote down as plain text, every digit kept: `4e-7` becomes `'0.0000004'`. */
+export function plainDecimal(value: string | number, name: string): string {
+  return formatDecimal(readDecimal(value, name));
+}
+
+/** Multiplies two plain decimals, every digit kept. */
+export function timesDecimal(a: string, b: string, name: string): string {
+  const [left, right] = [decimalOf(a, name), decimalOf(b, name)];
+  return formatDecimal({ digits: left.digits * right.digits, places: left.places + right.places });
+}
+
+/** A decimal of our own making, which may be longer than one that is read. */
+function decimalOf(text: string, name: string): Decimal {
+  const [, whole, fraction = ''] = PLAIN.exec(text) ?? [];
+  return whole === undefined ? readDecimal(text, name) : shift(whole, fraction, 0);
+}
+
+function formatDecimal({ digits, places }: Decimal): string {
+  const text = String(digits).padStart(places + 1, '0');
+  const fraction = places === 0 ? '' : text.slice(-places).replace(/0+$/, '');
+  return `${text.slice(0, text.length - places)}${fraction && `.${fraction}`}`;
+}
+
 /** Reads a ratio such as 0.9 by its decimal form, so that 1.1 is eleven tenths and not the float beside it. */
 export function parseFraction(value: number, name: string): Fraction {
   const { digits, places } = readDecimal(value, name);

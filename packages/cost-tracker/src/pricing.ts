@@ -26,7 +26,7 @@ export class Pricing {
   /** The most that a call may cost; none where its model has no known price. */
   async most(call: PaidCall, most: MostUsage): Promise<NanoUsd | undefined> {
     if (call.stated !== undefined) return call.stated;
-    if (call.priced === undefined) return call.kind === 'tool' ? this.#ofTool(call.name, tokens(most)) : 0n;
+    if (call.priced === undefined) return call.kind === 'tool' ? this.#ofTool(call.name, tokens(most), call.at) : 0n;
     let dearest: NanoUsd | undefined;
     for (const usage of dearestUsages(most)) {
       const priced = await this.#price(call, usage, {});
@@ -58,11 +58,16 @@ export class Pricing {
     const plain = { provider, priceVersion: undefined, priceLines: undefined };
     if (outcome.amountUsd !== undefined) return { ...plain, amount: roundUsd(outcome.amountUsd, 'amountUsd'), costSource: 'reported' };
     if (call.priced === undefined) {
-      const amount = call.stated ?? (call.kind === 'tool' ? this.#ofTool(call.name, usage) : 0n);
+      const amount = call.stated ?? (call.kind === 'tool' ? this.#ofTool(call.name, usage, call.at) : 0n);
       return { ...plain, amount, costSource: 'priced' };
     }
     const usageIs = checkOneOf(outcome.usageIs ?? 'complete', ['complete', 'partial', 'estimated'], 'usageIs');
-    if (outcome.usage === undefined && reserved !== undefined) return { ...plain, amount: reserved, costSource: 'estimated' };
+    if (outcome.usage === undefined) {
+      // that nobody says what was used is no usage of nothing
+      return reserved === undefined
+        ? { ...plain, amount: 0n, costSource: 'unpriced' }
+        : { ...plain, amount: reserved, costSource: 'estimated' };
+    }
     const priced = await this.#price(call, usage, outcome);
     if (priced === undefined) return { ...plain, amount: 0n, costSource: 'unpriced' };
     return {
@@ -74,11 +79,11 @@ export class Pricing {
     };
   }
 
-  async #price(call: PaidCall, usage: UsageParts, { servedModel, serviceTier }: CallOutcome): Promise<Priced | undefined> {
+  async #price(call: PaidCall, usage: UsageParts, { servedModel, serviceTier, region }: CallOutcome): Promise<Priced | undefined> {
     const request = call.priced as NonNullable<PaidCall['priced']>;
     this.#book ??= import('./prices.ts').then(({ defaultPriceBook }) => defaultPriceBook());
     const book = await this.#book;
-    const asked = { ...request, serviceTier: serviceTier ?? request.serviceTier, usage };
+    const asked = { ...request, serviceTier: serviceTier ?? request.serviceTier, region: region ?? request.region, usage };
     // an alias has no price of its own in time; what answered has
     const served = servedModel === undefined ? undefined : await book.price({ ...asked, model: servedModel });
     return served ?? (await book.price(asked));

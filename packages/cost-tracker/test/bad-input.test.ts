@@ -49,8 +49,8 @@ describe('options are refused with their name, the value and what is allowed', (
       'budgets[0].thresholds.warning must be a fraction above 0, at least 0 and at most 10, not 0',
     ],
     [{ toolPrices: 5 }, 'toolPrices must be an object, not 5'],
-    [{ toolPrices: { a: { perCall: 1 } } }, "toolPrices['a'].perCall is unknown; known are perCallUsd"],
-    [{ toolPrices: { a: {} } }, "toolPrices['a'].perCallUsd must be a plain decimal of at least 0, such as '0.002', not undefined"],
+    [{ toolPrices: { a: { perCall: 1 } } }, "toolPrices['a'].perCall is unknown; known are perCallUsd, perTokenUsd"],
+    [{ toolPrices: { a: {} } }, "toolPrices['a'].perCallUsd or toolPrices['a'].perTokenUsd must be given"],
     [
       { toolPrices: { a: { perCallUsd: -1 } } },
       "toolPrices['a'].perCallUsd must be a plain decimal of at least 0, such as '0.002', not -1",
@@ -107,7 +107,7 @@ describe('a bad call is refused and leaves nothing', () => {
     [{ ...call, dedupeKey: 'a', metadata: 'text' }, 'metadata must be an object, not "text"'],
     [
       { ...call, dedupeKey: 'a', when: 1 },
-      'record.when is unknown; known are kind, name, scope, amountUsd, usage, usageIs, servedModel, serviceTier, revision, success, durationMs, metadata, dedupeKey, at',
+      'record.when is unknown; known are kind, name, scope, amountUsd, usage, usageIs, servedModel, serviceTier, region, revision, success, durationMs, metadata, dedupeKey, at',
     ],
   ])('record %j', async (options, message) => {
     await expect(tracker.record(options as RecordOptions)).rejects.toThrow(new RangeError(message));

@@ -51,6 +51,7 @@ export class Counters {
   readonly #statements: ReturnType<typeof prepareAll<keyof typeof sql>>;
   readonly #known = new Map<string, Counter>();
   readonly #covering = new Map<string, Covering>();
+  #ofWindow = new WeakMap<BudgetWindow, Counter>(); // found without a text to look it up by
   readonly #changed = new Set<Counter>();
   #opened = 0;
 
@@ -64,8 +65,16 @@ export class Counters {
   }
 
   /** The sum of the parts of a window. */
-  state({ dimensions, start, end, step }: BudgetWindow): BudgetState {
-    if (step === undefined) return this.#counter(dimensions, start, end);
+  state(window: BudgetWindow): BudgetState {
+    const { dimensions, start, end, step } = window;
+    if (step === undefined) {
+      let known = this.#ofWindow.get(window);
+      if (known === undefined) {
+        known = this.#counter(dimensions, start, end);
+        this.#ofWindow.set(window, known);
+      }
+      return known;
+    }
     const opened = this.#opened;
     let [spent, reserved] = [0n, 0n];
     for (let part = start; part < end; part += step) {
@@ -100,6 +109,7 @@ export class Counters {
     this.#known.clear();
     this.#covering.clear();
     this.#changed.clear();
+    this.#ofWindow = new WeakMap();
   }
 
   #counter(dimensions: Dimensions, start: number, end: number): Counter {
