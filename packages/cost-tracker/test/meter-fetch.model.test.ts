@@ -188,7 +188,7 @@ async function use(response: Response, caller: AnyCall['caller'], abort: () => v
 
 test.prop(
   [fc.array(anyCall, { maxLength: 12 }), fc.constantFrom('throw' as const, 'response' as const), fc.integer({ min: 1, max: 20 })],
-  runs(150),
+  runs(80),
 )(
   'whatever happens to calls, no hold stays behind, each is written down at most once, and no budget is passed',
   async (calls, refuse, room) => {
