@@ -1,7 +1,7 @@
 import { admits, type BudgetState, type BudgetWindow } from './budget.ts';
 import type { NanoUsd } from './money.ts';
 import type { CostSource, Crossing, Hold, ReserveResult, SaveResult, UsageKey, UsageReport, UsageRow } from './store.ts';
-import { difference, inputTokensOf, outputTokensOf, together } from './usage.ts';
+import { countedParts, difference, inputParts, inputTokensOf, outputParts, outputTokensOf, together } from './usage.ts';
 
 /**
  * The tables of a ledger inside one transaction. A counter is no truth of its own but the kept sum of the rows and holds that
@@ -68,7 +68,7 @@ export function nextRow(rows: readonly UsageRow[], report: UsageReport): UsageRo
   const [failures, unpriced] = [report.success ? 0 : 1, report.costSource === 'unpriced' ? 1 : 0];
   if (latest === undefined) return { ...report, correction: 0, failures, unpriced };
   const known = { revision: latest.revision, costSource: latest.costSource, ...sumOf(rows) };
-  if (!isBetter(report, known)) return undefined;
+  if (!isBetter({ ...report, failures }, known)) return undefined;
   const [first] = rows as readonly [UsageRow];
   return {
     ...report,
@@ -87,14 +87,21 @@ export function nextRow(rows: readonly UsageRow[], report: UsageReport): UsageRo
 
 const sources: readonly CostSource[] = ['unpriced', 'estimated', 'partial', 'priced', 'reported'];
 
-type Known = Pick<UsageReport, 'revision' | 'costSource' | 'amount' | 'usage'>;
+type Known = Pick<UsageRow, 'revision' | 'costSource' | 'amount' | 'usage' | 'failures'>;
+
+const parts = [...inputParts, ...outputParts, ...countedParts];
 
 function isBetter(report: Known, known: Known): boolean {
   if (report.revision !== known.revision) return report.revision > known.revision;
   const gain = sources.indexOf(report.costSource) - sources.indexOf(known.costSource);
   if (gain !== 0) return gain > 0;
   if (report.amount !== known.amount) return report.amount > known.amount;
-  return tokensOf(report) > tokensOf(known);
+  const more = tokensOf(report) - tokensOf(known);
+  if (more !== 0) return more > 0;
+  // Nothing says which is right. Whatever it is, it must not be the one that came first.
+  const part = parts.find((each) => (report.usage[each] ?? 0) !== (known.usage[each] ?? 0));
+  if (part !== undefined) return (report.usage[part] ?? 0) > (known.usage[part] ?? 0);
+  return report.failures < known.failures;
 }
 
 function tokensOf({ usage }: Known): number {

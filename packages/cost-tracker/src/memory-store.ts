@@ -54,7 +54,7 @@ class MemoryTables implements LedgerTables {
   readonly #rows = new Map<string, UsageRow[]>();
   readonly #holds = new Map<string, Hold>();
   readonly #counters = new Map<string, Counter>();
-  readonly #ofWindow = new WeakMap<BudgetWindow, Counter>(); // found without a text to look it up by
+  #ofWindow = new WeakMap<BudgetWindow, Counter>(); // found without a text to look it up by
   readonly alerts = new MemoryAlerts();
   readonly values = new MemoryValues();
   budgets: StoredBudgets = { version: 0, budgets: [] };
@@ -114,12 +114,14 @@ class MemoryTables implements LedgerTables {
       }
       return { spent: known.spent, reserved: known.reserved };
     }
+    const before = this.#counters.size;
     let [spent, reserved] = [0n, 0n];
     for (let part = start; part < end; part += step) {
       const counter = this.#counter(dimensions, part, part + step);
       spent += counter.spent;
       reserved += counter.reserved;
     }
+    if (this.#counters.size > before) this.#dropParts(dimensions, step, start - (end - start));
     return { spent, reserved };
   }
 
@@ -140,8 +142,19 @@ class MemoryTables implements LedgerTables {
     return [...this.#rows.values()].flatMap((rows) => rows.filter((row) => contains(span, row)));
   }
 
+  /** A rolling budget opens parts for ever; those that it has left behind can be added up again from the rows. */
+  #dropParts(dimensions: Dimensions, step: number, before: number): void {
+    for (const [text, counter] of this.#counters) {
+      if (counter.end <= before && counter.end - counter.start === step && sameDimensions(counter.dimensions, dimensions)) {
+        this.#counters.delete(text);
+      }
+    }
+    this.#ofWindow = new WeakMap();
+  }
+
   #counter(dimensions: Dimensions, start: number, end: number): Counter {
-    const text = `${start} ${end} ${Object.values(dimensions).join('\n')}`;
+    const { org, tenant, project, user, key, model, tool } = dimensions;
+    const text = JSON.stringify([start, end, org, tenant, project, user, key, model, tool]);
     const known = this.#counters.get(text);
     if (known) return known;
     const holds = [...this.#holds.values()].filter((hold) => contains({ dimensions, start, end }, hold));
@@ -197,6 +210,10 @@ function contains(
   call: { readonly at: number; readonly dimensions: Dimensions },
 ): boolean {
   return span.start <= call.at && call.at < span.end && covers(span.dimensions, call.dimensions);
+}
+
+function sameDimensions(a: Dimensions, b: Dimensions): boolean {
+  return covers(a, b) && covers(b, a);
 }
 
 function sum(entries: readonly { readonly amount: NanoUsd }[]): NanoUsd {

@@ -145,3 +145,10 @@ export function formatUsd(nano: NanoUsd): string {
     .replace(/0+$/, '');
   return `${nano < 0n ? '-' : ''}${size / NANO_PER_USD}${fraction && `.${fraction}`}`;
 }
+
+/** Reads back what {@link formatUsd} wrote. */
+export function readUsd(usd: string): NanoUsd {
+  const [whole = '', fraction = ''] = usd.replace('-', '').split('.');
+  const size = BigInt(`${whole}${fraction.padEnd(NANO_PLACES, '0')}`);
+  return usd.startsWith('-') ? -size : size;
+}

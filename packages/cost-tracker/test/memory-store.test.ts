@@ -1,4 +1,11 @@
 import { memoryStore } from '../src/index.ts';
 import { ledgerContract } from './ledger-contract.ts';
 
-ledgerContract('memoryStore', memoryStore);
+ledgerContract(
+  'memoryStore',
+  () => {
+    const store = memoryStore();
+    return () => store;
+  },
+  40,
+);

@@ -4,7 +4,7 @@ import { ManualClock, tempDir } from '@tidegate/test-kit';
 import { afterAll, describe, expect, test, vi } from 'vitest';
 import { CostTracker, isStoreError, type ReserveOptions } from '../src/index.ts';
 import { type Connection, type DriverSources, openLedgerFile, type SqliteDriver } from '../src/sqlite/file.ts';
-import { sqliteStore } from '../src/sqlite.ts';
+import { type SqliteStoreOptions, sqliteStore } from '../src/sqlite.ts';
 import { ledgerContract } from './ledger-contract.ts';
 
 const folder = tempDir();
@@ -13,9 +13,17 @@ afterAll(() => folder.remove());
 let files = 0;
 const nextFile = () => join(folder.path, `usage-${files++}.db`);
 
-ledgerContract('sqliteStore', () => sqliteStore(nextFile()));
-ledgerContract("sqliteStore synchronous 'full'", () => sqliteStore(nextFile(), { synchronous: 'full' }));
-ledgerContract('sqliteStore in memory', () => sqliteStore(':memory:'));
+const inFile = (options?: SqliteStoreOptions) => () => {
+  const file = nextFile();
+  return () => sqliteStore(file, options);
+};
+const inMemory = () => {
+  const store = sqliteStore(':memory:');
+  return () => store;
+};
+ledgerContract('sqliteStore', inFile(), 10);
+ledgerContract("sqliteStore synchronous 'full'", inFile({ synchronous: 'full' }), 1);
+ledgerContract('sqliteStore in memory', inMemory, 10);
 
 const search: ReserveOptions = { kind: 'tool', name: 'search', scope: { tenant: 'acme' }, amountUsd: '0.25' };
 const budgets = [{ name: 'acme', scope: { tenant: 'acme' }, limitUsd: '1', period: 'month' as const }];

@@ -26,7 +26,7 @@ interface Covering {
   readonly counters: Counter[];
 }
 
-// Sets of dimensions whose counters are remembered at once.
+// Counters, and sets of dimensions whose counters, that are remembered at once.
 const mostRemembered = 10_000;
 
 const within = 'at_ms >= ?8 AND at_ms < ?9';
@@ -39,6 +39,7 @@ const sql = {
       (SELECT coalesce(sum(amount_nano), 0) FROM hold WHERE ${covered} AND ${within}))
     RETURNING *, ${read}`,
   covering: `SELECT *, ${read} FROM budget_counter WHERE ${covering} AND end_ms > ?8`,
+  drop: `DELETE FROM budget_counter WHERE ${exactly} AND end_ms <= ?8 AND end_ms - start_ms = ?9`,
   write: `UPDATE budget_counter SET spent_nano = ?10, reserved_nano = ?11 WHERE ${exactly} AND start_ms = ?8 AND end_ms = ?9`,
 };
 
@@ -52,9 +53,15 @@ export class Counters {
   readonly #covering = new Map<string, Covering>();
   #ofWindow = new WeakMap<BudgetWindow, Counter>(); // found without a text to look it up by
   readonly #changed = new Set<Counter>();
+  #opened = 0;
 
   constructor(connection: Connection) {
     this.#statements = prepareAll(connection, sql);
+  }
+
+  /** At the beginning of a transaction: later on, what is forgotten would be read again without what was changed. */
+  begin(): void {
+    if (this.#known.size >= mostRemembered) this.forget();
   }
 
   /** The sum of the parts of a window. */
@@ -68,12 +75,14 @@ export class Counters {
       }
       return known;
     }
+    const opened = this.#opened;
     let [spent, reserved] = [0n, 0n];
     for (let part = start; part < end; part += step) {
       const counter = this.#counter(dimensions, part, part + step);
       spent += counter.spent;
       reserved += counter.reserved;
     }
+    if (this.#opened > opened) this.#dropParts(dimensions, step, start - (end - start));
     return { spent, reserved };
   }
 
@@ -112,8 +121,17 @@ export class Counters {
     if (found) return this.#remember(found);
     this.flush(); // the new one is summed up from what the file says
     const opened = this.#remember(this.#statements.open.get(...place) as CounterRecord);
+    this.#opened += 1;
     this.#covering.clear();
     return opened;
+  }
+
+  /** A rolling budget opens parts for ever; those that it has left behind can be added up again from the rows. */
+  #dropParts(dimensions: Dimensions, step: number, before: number): void {
+    const { changes } = this.#statements.drop.run(...dimensionValues(dimensions), before, step);
+    if (Number(changes) === 0) return;
+    this.flush();
+    this.forget();
   }
 
   #coveringOf(dimensions: Dimensions, at: number): readonly Counter[] {
@@ -134,7 +152,6 @@ export class Counters {
     const known = this.#known.get(text); // may have been changed since it was read
     if (known) return known;
     const counter = { dimensions, start, end, spent: record.spent, reserved: record.reserved };
-    if (this.#known.size >= mostRemembered && this.#changed.size === 0) this.forget();
     this.#known.set(text, counter);
     return counter;
   }

@@ -1,12 +1,7 @@
+import { bounded, partsOf, RollupSums, rolledMs } from '../rollup-sums.ts';
 import type { UsageGroup, UsageKind, UsageQuery, UsageRow } from '../store.ts';
-import { inputTokensOf, outputTokensOf } from '../usage.ts';
 import { covered, dimensionValues, prepareAll } from './columns.ts';
-import type { Connection, SqlValue } from './file.ts';
-
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
-// as large as the instants of rows can be, and a whole number of days
-const lastMs = 8.64e15;
+import type { Connection } from './file.ts';
 
 const group = 'tenant, project, kind, name, model, provider';
 const counted = 'calls, failures, unpriced, input_tokens, cache_read_tokens, output_tokens, total_nano';
@@ -27,9 +22,13 @@ const sql = {
   byRows: grouped(rows('?8', '?9')),
   // rows to the first whole hour, hours to the first whole day, days, and the same the other way round
   bySpans: grouped(
-    [rows('?8', '?9'), spans(hourMs, '?9', '?10'), spans(dayMs, '?10', '?11'), spans(hourMs, '?11', '?12'), rows('?12', '?13')].join(
-      ' UNION ALL ',
-    ),
+    [
+      rows('?8', '?9'),
+      spans(rolledMs.hour, '?9', '?10'),
+      spans(rolledMs.day, '?10', '?11'),
+      spans(rolledMs.hour, '?11', '?12'),
+      rows('?12', '?13'),
+    ].join(' UNION ALL '),
   ),
 };
 
@@ -49,12 +48,10 @@ interface GroupRecord {
   total_nano: bigint;
 }
 
-type Sums = [calls: number, failures: number, unpriced: number, input: number, cacheRead: number, output: number, total: bigint];
-
 /** What the rows of each hour and each day (UTC) add up to, so that a long report reads few rows. */
 export class Rollup {
   readonly #statements: ReturnType<typeof prepareAll<keyof typeof sql>>;
-  readonly #added = new Map<string, { readonly place: readonly SqlValue[]; readonly sums: Sums }>();
+  readonly #added = new RollupSums();
 
   constructor(connection: Connection) {
     this.#statements = prepareAll(connection, sql);
@@ -62,13 +59,15 @@ export class Rollup {
 
   /** Notes a row; {@link Rollup.flush} writes it. */
   add(row: UsageRow): void {
-    this.#add(row, hourMs);
-    this.#add(row, dayMs);
+    this.#added.add(row);
   }
 
   flush(): void {
-    for (const { place, sums } of this.#added.values()) this.#statements.add.run(...place, ...sums);
-    this.#added.clear();
+    for (const sum of this.#added.take()) {
+      const { spanMs, start, tenant, project, kind, name, model, provider } = sum;
+      const sums = [sum.calls, sum.failures, sum.unpriced, sum.inputTokens, sum.cacheReadTokens, sum.outputTokens, sum.total];
+      this.#statements.add.run(spanMs, start, tenant, project, kind, name, model, provider, ...sums);
+    }
   }
 
   forget(): void {
@@ -76,45 +75,12 @@ export class Rollup {
   }
 
   groups(query: UsageQuery): UsageGroup[] {
-    const { org, user, key } = query.dimensions;
-    const [from, to] = [Math.max(0, query.from), Math.min(query.to, lastMs)];
-    const [hours, days] = [wholeSpans(from, to, hourMs), wholeSpans(from, to, dayMs)];
-    const values = dimensionValues(query.dimensions);
-    const records =
-      org !== '' || user !== '' || key !== '' || hours === undefined
-        ? this.#statements.byRows.all(...values, from, to)
-        : this.#statements.bySpans.all(...values, from, hours.start, (days ?? hours).start, (days ?? atEnd(hours)).end, hours.end, to);
+    const { dimensions, from, to } = bounded(query);
+    const parts = partsOf({ dimensions, from, to });
+    const values = dimensionValues(dimensions);
+    const records = parts ? this.#statements.bySpans.all(...values, from, ...parts, to) : this.#statements.byRows.all(...values, from, to);
     return (records as GroupRecord[]).map(groupOf);
   }
-
-  #add({ at, dimensions, kind, name, provider, correction, failures, unpriced, usage, amount }: UsageRow, spanMs: number): void {
-    const place = [spanMs, Math.floor(at / spanMs) * spanMs, dimensions.tenant, dimensions.project, kind, name, dimensions.model, provider];
-    const text = JSON.stringify(place);
-    let added = this.#added.get(text);
-    if (added === undefined) {
-      added = { place, sums: [0, 0, 0, 0, 0, 0, 0n] };
-      this.#added.set(text, added);
-    }
-    const { sums } = added;
-    sums[0] += correction === 0 ? 1 : 0;
-    sums[1] += failures;
-    sums[2] += unpriced;
-    sums[3] += inputTokensOf(usage);
-    sums[4] += (usage.cacheReadTokens ?? 0) + (usage.cacheReadAudioTokens ?? 0);
-    sums[5] += outputTokensOf(usage);
-    sums[6] += amount;
-  }
-}
-
-/** The whole spans within a stretch of time; none where it holds none. */
-function wholeSpans(from: number, to: number, spanMs: number): { readonly start: number; readonly end: number } | undefined {
-  const [start, end] = [Math.ceil(from / spanMs) * spanMs, Math.floor(to / spanMs) * spanMs];
-  return start < end ? { start, end } : undefined;
-}
-
-/** A stretch without whole days: its hours are all before them. */
-function atEnd({ start }: { readonly start: number }): { readonly end: number } {
-  return { end: start };
 }
 
 function groupOf(record: GroupRecord): UsageGroup {

@@ -1,6 +1,7 @@
 import type { BudgetState, BudgetWindow } from '../budget.ts';
 import type { LedgerTables } from '../ledger.ts';
 import type { NanoUsd } from '../money.ts';
+import { cacheReadTokensOf } from '../rollup-sums.ts';
 import type { Dimensions } from '../scope.ts';
 import type {
   CostSource,
@@ -14,7 +15,7 @@ import type {
   UsageQuery,
   UsageRow,
 } from '../store.ts';
-import { inputTokensOf, outputTokensOf, type UsageParts } from '../usage.ts';
+import { inputTokensOf, outputTokensOf } from '../usage.ts';
 import { SqliteValues } from '../value/sqlite-values.ts';
 import { Alerts } from './alerts.ts';
 import { covered, dimensionColumns, dimensionsIn, dimensionValues, marks, prepareAll } from './columns.ts';
@@ -103,6 +104,7 @@ export class SqliteTables implements LedgerTables {
     const { data_version } = this.#statements.dataVersion.get() as { data_version: bigint };
     if (data_version !== this.#dataVersion) this.forget();
     this.#dataVersion = data_version;
+    this.#counters.begin();
   }
 
   /** Before a transaction commits. */
@@ -202,10 +204,6 @@ export class SqliteTables implements LedgerTables {
     const records = this.#statements.page.all(...dimensionValues(dimensions), from, to, at, tenant, id, correction, limit);
     return (records as UsageRecord[]).map(rowOf);
   }
-}
-
-function cacheReadTokensOf({ cacheReadTokens = 0, cacheReadAudioTokens = 0 }: UsageParts): number {
-  return cacheReadTokens + cacheReadAudioTokens;
 }
 
 function holdOf(record: HoldRecord): Hold {
