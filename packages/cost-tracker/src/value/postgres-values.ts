@@ -3,13 +3,15 @@ import { joined } from './billionths.ts';
 import { dimensionColumns, dimensionValues, namedDimensions, valueColumns } from './value-columns.ts';
 import type { ValueGroup, ValueQuery, ValueRow, ValueStore } from './value-store.ts';
 
-/** Runs one statement on any connection; the values stand for `$1`, `$2`, … */
-export type PostgresQuery = (text: string, values: readonly unknown[]) => Promise<PostgresAnswer>;
+/** Runs one statement on any connection and answers its rows; the values stand for `$1`, `$2`, … */
+export type PostgresQuery = (text: string, values: unknown[]) => Promise<readonly unknown[]>;
 
-/** What Postgres answers, as far as it is read here. */
-export interface PostgresAnswer {
-  readonly rows: readonly unknown[];
-  readonly rowCount: number | null;
+/** How the table and its indexes are called. */
+export interface ValueTable {
+  /** The table with its schema, such as `"public"."tidegate_value_metric"`. */
+  readonly table: string;
+  /** What the names of its indexes begin with, quote included, such as `"tidegate_`; they are in the schema of the table. */
+  readonly index: string;
 }
 
 /** Everything as text: the caller may have taught his driver to read numbers as something else. */
@@ -31,20 +33,17 @@ const SUMS = `count(*)::text AS count, sum(${WHOLE}::numeric)::text AS whole,
 const RANKS = `row_number() OVER (PARTITION BY part.number, v.name ORDER BY v.value) AS place,
     count(*) OVER (PARTITION BY part.number, v.name) AS size`;
 
-/**
- * The SQL that makes the table of values and its indexes where they are missing. `prefix` comes before every name, such as
- * `"public".` for the table; indexes lie in the schema of their table.
- */
-export function postgresValueTables(prefix = ''): string {
-  return `CREATE TABLE IF NOT EXISTS ${prefix}value_metric (
+/** The SQL that makes the table of values and its indexes where they are missing. */
+export function postgresValueTables({ table, index }: ValueTable): string {
+  return `CREATE TABLE IF NOT EXISTS ${table} (
   tenant_id text COLLATE "C" NOT NULL, dedupe_key text COLLATE "C" NOT NULL,
   name text COLLATE "C" NOT NULL, category text NOT NULL, value float8 NOT NULL, unit text NOT NULL, timestamp bigint NOT NULL,
   org_id text NOT NULL, project_id text COLLATE "C" NOT NULL, user_id text NOT NULL, key_id text NOT NULL, model text NOT NULL,
   tool text NOT NULL, context text NOT NULL,
   PRIMARY KEY (tenant_id, dedupe_key)
 );
-CREATE INDEX IF NOT EXISTS value_metric_name ON ${prefix}value_metric (name, timestamp, tenant_id, project_id) INCLUDE (value);
-CREATE INDEX IF NOT EXISTS value_metric_timestamp ON ${prefix}value_metric (timestamp);
+CREATE INDEX IF NOT EXISTS ${index}value_metric_name" ON ${table} (name, timestamp, tenant_id, project_id) INCLUDE (value);
+CREATE INDEX IF NOT EXISTS ${index}value_metric_timestamp" ON ${table} (timestamp);
 `;
 }
 
@@ -52,31 +51,33 @@ CREATE INDEX IF NOT EXISTS value_metric_timestamp ON ${prefix}value_metric (time
 export class PostgresValues implements ValueStore {
   readonly #query: PostgresQuery;
   readonly #table: string;
+  readonly #storable: (text: string) => string;
 
-  constructor(query: PostgresQuery, prefix = '') {
+  /** `storable` writes a text without what Postgres cannot keep, such as NUL, so that different texts stay different. */
+  constructor(query: PostgresQuery, { table }: ValueTable, storable: (text: string) => string = (text) => text) {
     this.#query = query;
-    this.#table = `${prefix}value_metric`;
+    this.#table = table;
+    this.#storable = storable;
   }
 
   async saveValues(rows: readonly ValueRow[]): Promise<number> {
-    const table = rows.map(valuesOf);
-    const columns = valueColumns.map((_, index) => table.map((row) => row[index]));
+    const records = rows.map((row) => valuesOf(row).map((value) => (typeof value === 'string' ? this.#storable(value) : value)));
+    const columns = valueColumns.map((_, index) => records.map((record) => record[index]));
     const arrays = valueColumns.map((column, index) => `$${index + 1}::${TYPES[column] ?? 'text'}[]`);
-    // In the order of keys, so that two that write the same keys wait for each other and not in a circle; of one key the first stays.
     const names = valueColumns.join(', ');
-    const { rowCount } = await this.#query(
+    // In the order of keys, so that two that write the same keys wait for each other and not in a circle; of one key the first stays.
+    return this.#count(
       `INSERT INTO ${this.#table} (${names}) SELECT ${names}
   FROM unnest(${arrays.join(', ')}) WITH ORDINALITY AS given(${names}, number)
   ORDER BY tenant_id COLLATE "C", dedupe_key COLLATE "C", number ON CONFLICT DO NOTHING`,
       columns,
     );
-    return rowCount ?? 0;
   }
 
   async aggregateValues({ names, dimensions, edges, p95 }: ValueQuery): Promise<readonly ValueGroup[]> {
     const named = namedDimensions(dimensions);
-    const values = [edges.slice(0, -1), edges.slice(1), names, ...named.map((name) => dimensions[name])];
-    const { rows } = await this.#query(aggregateSql(this.#table, named, p95), values);
+    const values = [edges.slice(0, -1), edges.slice(1), names, ...named.map((name) => this.#storable(dimensions[name]))];
+    const rows = await this.#query(aggregateSql(this.#table, named, p95), values);
     return (rows as GroupRecord[]).map((record) => ({
       name: record.name,
       part: Number(record.part) - 1,
@@ -88,12 +89,17 @@ export class PostgresValues implements ValueStore {
 
   async pruneValues(before: number, limit: number): Promise<number> {
     // Skips what another process is deleting just now, instead of waiting to delete nothing.
-    const { rowCount } = await this.#query(
+    return this.#count(
       `DELETE FROM ${this.#table} WHERE ctid = ANY (ARRAY(
   SELECT ctid FROM ${this.#table} WHERE timestamp < $1::bigint ORDER BY timestamp LIMIT $2::int FOR UPDATE SKIP LOCKED))`,
       [before, limit],
     );
-    return rowCount ?? 0;
+  }
+
+  /** How many rows a statement changes. */
+  async #count(change: string, values: unknown[]): Promise<number> {
+    const [row] = await this.#query(`WITH changed AS (${change} RETURNING 1) SELECT count(*)::text AS count FROM changed`, values);
+    return Number((row as { count: string }).count);
   }
 }
 

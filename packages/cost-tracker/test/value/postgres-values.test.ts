@@ -1,7 +1,8 @@
 import { type ManagedServer, requireServer, startPostgres } from '@tidegate/test-kit';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { PostgresValues, postgresValueTables } from '../../src/value/postgres-values.ts';
+import type { Dimensions } from '../../src/scope.ts';
+import { type PostgresQuery, PostgresValues, postgresValueTables, type ValueTable } from '../../src/value/postgres-values.ts';
 import { valueContract } from './value-contract.ts';
 import { nobody, rowOf } from './value-row.ts';
 
@@ -22,44 +23,56 @@ afterAll(async () => {
   await server?.stop();
 });
 
-async function newPrefix(): Promise<string> {
+/** A table in a schema of its own. */
+async function newTable(): Promise<ValueTable> {
   const schema = `values${schemas++}`;
   await pool.query(`CREATE SCHEMA ${schema}`);
-  return `"${schema}".`;
+  return { table: `"${schema}"."tidegate_value_metric"`, index: '"tidegate_' };
 }
 
-const query = (text: string, values: readonly unknown[]) => pool.query(text, [...values]);
+const query: PostgresQuery = async (text, values) => (await pool.query(text, values)).rows;
 
 describe.runIf(present)('Postgres', () => {
   valueContract('Postgres', async () => {
-    const prefix = await newPrefix();
-    await pool.query(postgresValueTables(prefix));
-    return { store: new PostgresValues(query, prefix), close: async () => {} };
+    const table = await newTable();
+    await pool.query(postgresValueTables(table));
+    return { store: new PostgresValues(query, table), close: async () => {} };
   });
 
   test('the tables can be made again, and by several at once', async () => {
-    const prefix = await newPrefix();
-    await pool.query(postgresValueTables(prefix));
-    const store = new PostgresValues(query, prefix);
+    const table = await newTable();
+    await pool.query(postgresValueTables(table));
+    const store = new PostgresValues(query, table);
     await store.saveValues([rowOf(5, 1)]);
-    await pool.query(postgresValueTables(prefix));
+    await pool.query(postgresValueTables(table));
     const edges = [0, 10];
     const groups = await store.aggregateValues({ names: ['planning_time_saved'], dimensions: nobody, edges, p95: false });
     expect(groups).toMatchObject([{ count: 1 }]);
   });
 
+  test('a text that Postgres cannot keep is kept as the caller writes it', async () => {
+    const table = await newTable();
+    await pool.query(postgresValueTables(table));
+    const store = new PostgresValues(query, table, (text) => text.replaceAll('\u0000', '\\0'));
+    const [project, dedupeKey] = ['a\u0000b', 'k\u0000'];
+    const row = rowOf(5, 1, { scope: { project }, dedupeKey });
+    expect([await store.saveValues([row]), await store.saveValues([row])]).toEqual([1, 0]);
+    const of = (dimensions: Dimensions) => store.aggregateValues({ names: [row.name], dimensions, edges: [0, 10], p95: false });
+    expect(await of(row.dimensions)).toMatchObject([{ count: 1 }]);
+    expect(await of({ ...nobody, project: 'ab' })).toEqual([]);
+  });
+
   test('a summary of a project reads the index and not the table', async () => {
-    const prefix = await newPrefix();
-    await pool.query(postgresValueTables(prefix));
-    await pool.query(`INSERT INTO ${prefix}value_metric SELECT '', i::text, 'm' || i % 10, 'cost', i, 'USD', i, '', 'p', '', '', '', '', '{}'
+    const table = await newTable();
+    await pool.query(postgresValueTables(table));
+    await pool.query(`INSERT INTO ${table.table} SELECT '', i::text, 'm' || i % 10, 'cost', i, 'USD', i, '', 'p', '', '', '', '', '{}'
       FROM generate_series(1, 50000) AS i`);
-    await pool.query(`VACUUM ANALYZE ${prefix}value_metric`);
+    await pool.query(`VACUUM ANALYZE ${table.table}`);
     const plans: string[] = [];
     const explained = new PostgresValues(async (text, values) => {
-      const { rows } = await pool.query(`EXPLAIN ${text}`, [...values]);
-      plans.push(JSON.stringify(rows));
-      return { rows: [], rowCount: 0 };
-    }, prefix);
+      plans.push(JSON.stringify((await pool.query(`EXPLAIN ${text}`, values)).rows));
+      return text.startsWith('WITH') ? [{ count: '0' }] : [];
+    }, table);
     await explained.aggregateValues({
       names: ['m1', 'm2'],
       dimensions: { ...nobody, project: 'p' },
@@ -67,8 +80,8 @@ describe.runIf(present)('Postgres', () => {
       p95: true,
     });
     await explained.pruneValues(100, 10);
-    expect(plans[0]).toContain('Index Only Scan using value_metric_name');
-    expect(plans[1]).toContain('Index Scan using value_metric_timestamp');
-    expect(plans.join()).not.toContain('Seq Scan on value_metric');
+    expect(plans[0]).toContain('Index Only Scan using tidegate_value_metric_name');
+    expect(plans[1]).toContain('Index Scan using tidegate_value_metric_timestamp');
+    expect(plans.join()).not.toContain('Seq Scan on tidegate_value_metric');
   });
 });
