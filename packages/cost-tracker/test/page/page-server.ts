@@ -12,10 +12,15 @@ export const day = 86_400_000;
 export const token = 'operator-0123456789';
 export const acmeToken = 'acme-0123456789abcd';
 
+type Unkeyed<Each> = Each extends unknown ? Omit<Each, 'dedupeKey'> : never;
+
+/** A call that was made. */
+export type Call = Unkeyed<RecordOptions>;
+
 /** What a test puts behind the page. */
 export interface PageServerOptions {
   budgets?: BudgetOptions[];
-  calls?: Omit<RecordOptions, 'dedupeKey'>[];
+  calls?: Call[];
   withValues?: boolean;
 }
 
@@ -75,7 +80,7 @@ export class PageServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/usage/`;
   }
 
-  async spend(call: Omit<RecordOptions, 'dedupeKey'>): Promise<void> {
+  async spend(call: Call): Promise<void> {
     await this.tracker.record({ ...call, dedupeKey: `call-${this.#calls++}` } as RecordOptions);
   }
 
