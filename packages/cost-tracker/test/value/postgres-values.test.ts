@@ -1,6 +1,7 @@
 import { type ManagedServer, requireServer, startPostgres } from '@tidegate/test-kit';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { postgresStore } from '../../src/postgres.ts';
 import type { Dimensions } from '../../src/scope.ts';
 import { type PostgresQuery, PostgresValues, postgresValueTables, type ValueTable } from '../../src/value/postgres-values.ts';
 import { valueContract } from './value-contract.ts';
@@ -33,10 +34,29 @@ async function newTable(): Promise<ValueTable> {
 const query: PostgresQuery = async (text, values) => (await pool.query(text, values)).rows;
 
 describe.runIf(present)('Postgres', () => {
-  valueContract('Postgres', async () => {
-    const table = await newTable();
-    await pool.query(postgresValueTables(table));
-    return { store: new PostgresValues(query, table), close: async () => {} };
+  valueContract('postgresStore', async () => {
+    const store = postgresStore(pool, { prefix: `values${schemas++}_` });
+    return { store, close: () => store.close() };
+  });
+
+  test('values are beside the ledger, in the tables that are named, whatever characters say whose they are', async () => {
+    const names = { prefix: `values${schemas++}_` };
+    const store = postgresStore(pool, names);
+    const row = rowOf(5, 1, { scope: { project: 'a\u0000b\ud800' }, dedupeKey: 'k\u0000' });
+    expect([await store.saveValues([row]), await store.saveValues([row])]).toEqual([1, 0]);
+    const of = (dimensions: Dimensions) => store.aggregateValues({ names: [row.name], dimensions, edges: [0, 10], p95: true });
+    expect(await of(row.dimensions)).toMatchObject([{ count: 1, p95: 1 }]);
+    expect(await of({ ...nobody, project: 'a\u0000b\ud801' })).toEqual([]);
+    const { rows } = await pool.query(
+      `SELECT tablename, indexname FROM pg_indexes WHERE tablename = '${names.prefix}value_metric' ORDER BY 2`,
+    );
+    expect(rows.map(({ indexname }) => indexname)).toEqual([
+      `${names.prefix}value_metric_name`,
+      `${names.prefix}value_metric_pkey`,
+      `${names.prefix}value_metric_timestamp`,
+    ]);
+    await store.close();
+    await expect(store.saveValues([row])).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
   test('the tables can be made again, and by several at once', async () => {
@@ -48,18 +68,6 @@ describe.runIf(present)('Postgres', () => {
     const edges = [0, 10];
     const groups = await store.aggregateValues({ names: ['planning_time_saved'], dimensions: nobody, edges, p95: false });
     expect(groups).toMatchObject([{ count: 1 }]);
-  });
-
-  test('a text that Postgres cannot keep is kept as the caller writes it', async () => {
-    const table = await newTable();
-    await pool.query(postgresValueTables(table));
-    const store = new PostgresValues(query, table, (text) => text.replaceAll('\u0000', '\\0'));
-    const [project, dedupeKey] = ['a\u0000b', 'k\u0000'];
-    const row = rowOf(5, 1, { scope: { project }, dedupeKey });
-    expect([await store.saveValues([row]), await store.saveValues([row])]).toEqual([1, 0]);
-    const of = (dimensions: Dimensions) => store.aggregateValues({ names: [row.name], dimensions, edges: [0, 10], p95: false });
-    expect(await of(row.dimensions)).toMatchObject([{ count: 1 }]);
-    expect(await of({ ...nobody, project: 'ab' })).toEqual([]);
   });
 
   test('a summary of a project reads the index and not the table', async () => {
