@@ -1,7 +1,7 @@
 import { ManualClock } from '@tidegate/test-kit';
 import { bearerTokens, usageHandler, valueMetricsHandler } from '../../src/http.ts';
 import { type BudgetOptions, CostTracker, memoryStore, type RecordOptions, type UsageStore } from '../../src/index.ts';
-import { ValueMetrics } from '../../src/value.ts';
+import { ValueMetrics, type ValueStore } from '../../src/value.ts';
 
 /** Who may ask in these tests: an operator, one who only reads, and a tenant's owner and reader. */
 export const tokens = {
@@ -40,11 +40,17 @@ export interface Asking {
 }
 
 /** A tracker with calls behind both handlers. */
-export async function served({ store = memoryStore(), recorded = calls }: { store?: UsageStore; recorded?: RecordOptions[] } = {}) {
+export async function served({
+  store = memoryStore(),
+  recorded = calls,
+}: {
+  store?: UsageStore & ValueStore;
+  recorded?: RecordOptions[];
+} = {}) {
   const clock = new ManualClock({ wall: noon });
   const tracker = new CostTracker({ store, budgets, clock });
   for (const call of recorded) await tracker.record(call);
-  const metrics = new ValueMetrics({ store: tracker.store as never, clock });
+  const metrics = new ValueMetrics({ store, clock });
   const authenticate = bearerTokens({
     [tokens.operator]: { allTenants: true, mayWrite: true },
     [tokens.auditor]: { allTenants: true },

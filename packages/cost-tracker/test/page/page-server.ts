@@ -4,7 +4,7 @@ import { serve } from '@hono/node-server';
 import { ManualClock, serverBinary } from '@tidegate/test-kit';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { bearerTokens, type Principal, usageHandler, usagePage, valueMetricsHandler } from '../../src/http.ts';
-import { type BudgetOptions, CostTracker, type RecordOptions } from '../../src/index.ts';
+import { type BudgetOptions, CostTracker, memoryStore, type RecordOptions } from '../../src/index.ts';
 import { ValueMetrics } from '../../src/value.ts';
 
 export const noon = Date.parse('2026-03-15T12:00:00Z');
@@ -49,8 +49,9 @@ export class PageServer {
 
   private constructor({ budgets = [], withValues = true }: PageServerOptions) {
     const clock = new ManualClock({ wall: noon });
-    this.tracker = new CostTracker({ budgets, clock });
-    this.metrics = new ValueMetrics({ store: this.tracker.store as never, clock });
+    const store = memoryStore();
+    this.tracker = new CostTracker({ store, budgets, clock });
+    this.metrics = new ValueMetrics({ store, clock });
     const authenticate = (request: Request) => bearerTokens(this.principals)(request);
     const usage = usageHandler({ tracker: this.tracker, authenticate, clock });
     const values = valueMetricsHandler({ metrics: this.metrics, authenticate });
