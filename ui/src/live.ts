@@ -26,8 +26,11 @@ export function useLive<T>(paths: Readonly<Record<keyof T, string>>, everyMs: nu
       const answer = await answers<T>(paths, ended.signal);
       asking = false;
       if (ended.signal.aborted) return;
+      const refused = 'error' in answer && answer.error instanceof ApiError && answer.error.status === 401;
+      // What was shown to somebody who is known no longer is kept for nobody.
+      if (refused) return setLive({ error: answer.error });
       setLive((before) => ('error' in answer ? { ...before, error: answer.error } : { data: answer.data, at: Date.now() }));
-      if (!('error' in answer) || !(answer.error instanceof ApiError && answer.error.status === 401)) timer = setTimeout(ask, everyMs);
+      timer = setTimeout(ask, everyMs);
     };
     document.addEventListener('visibilitychange', ask);
     void ask();

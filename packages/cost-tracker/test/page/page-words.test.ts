@@ -65,6 +65,11 @@ describe('the standing of budgets', () => {
     });
   });
 
+  test('a level counts for more than a share: thresholds differ', () => {
+    const strict = budget('strict', '50', 'blocked', { thresholds: { warning: 0.3, critical: 0.4, blocked: 0.5 } });
+    expect(standingOf(budgetsFor([budget('a', '104', 'critical'), strict], '', '')).title).toBe('Budget strict is blocked');
+  });
+
   test('budgets of others are left out, budgets of all are not', () => {
     const all = [budget('acme', '1', 'ok'), budget('globex', '2', 'ok'), budget('models', '3', 'ok', { scope: { model: 'mini' } })];
     expect(budgetsFor(all, 'acme', '').map(({ name }) => name)).toEqual(['models', 'acme']);
