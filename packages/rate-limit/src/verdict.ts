@@ -16,13 +16,13 @@ export interface Outcome {
 export class Verdicts {
   readonly #limits: readonly Limit<never>[];
   readonly #messages: readonly string[]; // made once, because refusing must be cheap
-  readonly #firstMessage: string;
   readonly #firstName: string;
+  #latest: Refused | undefined; // refusing a flood must cost no more than letting it through
+  #latestBy = -1;
 
   constructor(limits: readonly Limit<never>[]) {
     this.#limits = limits;
     this.#messages = limits.map(({ name, description }) => `limit '${name}' is used up (${description})`);
-    this.#firstMessage = this.#messages[0] as string;
     this.#firstName = this.#name(0);
   }
 
@@ -70,18 +70,14 @@ export class Verdicts {
     };
   }
 
-  /** {@link Verdicts.refusedBy} the only limit, in so many ms. */
-  refusedFor(permanent: boolean, retryAfterMs: number, remaining: number): Refused {
-    if (permanent) return this.refusedBy(0, Number.POSITIVE_INFINITY, remaining);
-    return {
-      allowed: false,
-      code: 'ERR_RATE_LIMITED',
-      message: this.#firstMessage,
-      limit: this.#firstName,
-      remaining,
-      retryAfterMs,
-      permanent: false,
-    };
+  /** {@link Verdicts.refusedBy}, in ms; what was said last is said again within its ms. */
+  refusedFor(i: number, retryAfterMs: number, remaining: number): Refused {
+    const latest = this.#latest;
+    if (latest !== undefined && latest.retryAfterMs === retryAfterMs && latest.remaining === remaining && this.#latestBy === i)
+      return latest;
+    this.#latest = Object.freeze(this.refusedBy(i, retryAfterMs * 1_000, remaining));
+    this.#latestBy = i;
+    return this.#latest;
   }
 
   /** What is said where every limit is `open` without its store. */
