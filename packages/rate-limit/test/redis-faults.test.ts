@@ -92,7 +92,7 @@ describe.runIf(present).each(clients)('under load, over $client', ({ connect }) 
 
   test('a Redis that is killed and comes back empty lets one burst more through, no call fails', async () => {
     const server = await redisServer();
-    const { running, health } = await loaded(server, 400);
+    const { running, health } = await loaded(server, 400, 100);
     await until(() => running.admitted > 200, { what: 'some to be let through' });
     await server.kill();
     const before = running.admitted;
@@ -109,7 +109,7 @@ describe.runIf(present).each(clients)('under load, over $client', ({ connect }) 
 
   test('a Redis that is paused for two seconds is answered for in time, and goes on with what it knew', async () => {
     const server = await redisServer();
-    const { running, health } = await loaded(server, 400);
+    const { running, health } = await loaded(server, 400, 100);
     await until(() => running.admitted > 100, { what: 'some to be let through' });
     server.pause();
     const resumeAt = performance.now() + 2_000;
