@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 import { Counts } from './counts.ts';
-import type { Decision } from './decision.ts';
+import type { Decision, Refused } from './decision.ts';
 import type { Limit } from './limit.ts';
 import type { BucketRule } from './rules/token-bucket.ts';
 import { type Outcome, Verdicts } from './verdict.ts';
@@ -25,6 +25,7 @@ export class Local implements Outcome {
   readonly #names: readonly string[];
   readonly #only: BucketRule | undefined; // where there is one
   readonly #name: string; // of the first limit
+  #latest: Refused | undefined; // refusing a flood must cost no more than letting it through
 
   constructor(limits: readonly Limit<never>[], groupOf: readonly number[], maxKeys: number, clock: Clock, old?: Counts) {
     this.counts = new Counts(limits, groupOf, maxKeys, clock, old);
@@ -49,7 +50,15 @@ export class Local implements Outcome {
     const room = counts.chargeOne(bucket, key, cost);
     if (room >= 0) return { allowed: true, limit: this.#name, remaining: Math.floor(room / bucket.perToken) };
     if (cost !== 1) return this.#refused(cost, room);
-    return this.#verdicts.refusedFor(0, Math.ceil(-room / bucket.perMs), 0);
+    const retryAfterMs = Math.ceil(-room / bucket.perMs);
+    const latest = this.#latest;
+    return latest !== undefined && latest.retryAfterMs === retryAfterMs ? latest : this.#refusedFor(retryAfterMs);
+  }
+
+  /** What is said to a cost of 1, said again within its ms. */
+  #refusedFor(retryAfterMs: number): Decision {
+    this.#latest = Object.freeze(this.#verdicts.refusedBy(0, retryAfterMs * 1_000, 0));
+    return this.#latest;
   }
 
   #decide(key: string, cost: number): Decision {
@@ -85,7 +94,7 @@ export class Local implements Outcome {
       }
     }
     const left = cost === 1 ? 0 : Math.floor((this.counts.rooms[by] as number) / (this.#buckets[by] as BucketRule).perToken) + cost;
-    return this.#verdicts.refusedFor(by, Math.ceil(longest), Math.max(0, left));
+    return this.#verdicts.refusedBy(by, Math.ceil(longest) * 1_000, Math.max(0, left));
   }
 
   decide(keys: readonly string[], costs: readonly number[], { charge, levels, reservation }: Asked): Decision {

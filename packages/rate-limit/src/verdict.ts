@@ -17,8 +17,6 @@ export class Verdicts {
   readonly #limits: readonly Limit<never>[];
   readonly #messages: readonly string[]; // made once, because refusing must be cheap
   readonly #firstName: string;
-  #latest: Refused | undefined; // refusing a flood must cost no more than letting it through
-  #latestBy = -1;
 
   constructor(limits: readonly Limit<never>[]) {
     this.#limits = limits;
@@ -68,16 +66,6 @@ export class Verdicts {
       retryAfterMs: permanent ? waitUs : Math.ceil(waitUs / 1_000),
       permanent,
     };
-  }
-
-  /** {@link Verdicts.refusedBy}, in ms; what was said last is said again within its ms. */
-  refusedFor(i: number, retryAfterMs: number, remaining: number): Refused {
-    const latest = this.#latest;
-    if (latest !== undefined && latest.retryAfterMs === retryAfterMs && latest.remaining === remaining && this.#latestBy === i)
-      return latest;
-    this.#latest = Object.freeze(this.refusedBy(i, retryAfterMs * 1_000, remaining));
-    this.#latestBy = i;
-    return this.#latest;
   }
 
   /** What is said where every limit is `open` without its store. */
