@@ -68,7 +68,7 @@ describe.each(packages)('$name as published', (package_) => {
       }
       expect(doors, 'CommonJS, ES modules and bundles offer the same').toEqual(await consumer.open('esm'));
     },
-    60_000,
+    120_000,
   );
 
   const bins = Object.keys(package_.manifest.publishConfig?.bin ?? {});
