@@ -101,6 +101,7 @@ const putBudget = {
 export const openApiDocument: Readonly<Record<string, unknown>> = deepFreeze({
   openapi: '3.1.0',
   info: { title: 'Usage, budgets and value metrics', version: '1.0.0', license: { name: 'MIT', identifier: 'MIT' } },
+  servers: [{ url: '/' }],
   security: [{ bearer: [] }],
   paths: {
     '/api/usage/summary': { get: read('getUsageSummary', 'The ledger added up', 'UsageSummary', [...scope, ...span]) },

@@ -20,7 +20,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 
 const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true });
 (addFormats as unknown as (ajv: Ajv2020) => void)(ajv);
-ajv.addVocabulary(['components', 'info', 'openapi', 'paths', 'security']);
+ajv.addVocabulary(['components', 'info', 'openapi', 'paths', 'security', 'servers']);
 ajv.addSchema({ ...openApiDocument, $id: 'document' });
 
 function expectValid(schema: object, value: unknown): void {
