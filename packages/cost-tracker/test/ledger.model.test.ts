@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { fc, test } from '@fast-check/vitest';
 import { ManualClock, tempDir } from '@tidegate/test-kit';
 import { afterAll, describe, expect } from 'vitest';
-import { type BudgetOptions, type CostHold, CostTracker, isBudgetExceededError, memoryStore } from '../src/index.ts';
+import { type BudgetOptions, type CostHold, CostTracker, isBudgetExceededError, memoryStore, type UsageStore } from '../src/index.ts';
 import { formatUsd } from '../src/money.ts';
 import { postgresStore } from '../src/postgres.ts';
 import { sqliteStore } from '../src/sqlite.ts';
