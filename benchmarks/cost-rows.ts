@@ -60,6 +60,12 @@ for (const [question, options] of Object.entries(questions)) {
 await tracker.close();
 const { size } = statSync(path);
 rmSync(folder, { recursive: true });
-const result = { rows, seconds: Math.round(seconds), rowsPerSecond: Math.round(rows / seconds), megabytes: Math.round(size / 1e6), answers };
+const result = {
+  rows,
+  seconds: Math.round(seconds),
+  rowsPerSecond: Math.round(rows / seconds),
+  megabytes: Math.round(size / 1e6),
+  answers,
+};
 console.log(JSON.stringify(result, null, 2));
 await record('cost-rows', { machine: machine(), loadBefore, loadAfter: load(), ...result });

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DatabaseSync } from '@photostructure/sqlite';
 import { CostTracker, memoryStore, type UsageStore } from '@tidegate/cost-tracker';
 import { sqliteStore } from '@tidegate/cost-tracker/sqlite';
-import { DatabaseSync } from '@photostructure/sqlite';
 import { type Contender, interleave } from './interleave.ts';
 import { publish } from './publish.ts';
 

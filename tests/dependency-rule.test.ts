@@ -16,8 +16,8 @@ const mayKnow: Readonly<Record<string, readonly string[]>> = {
 /** Libraries that only the benchmarks and the tests of the whole set may compare with. */
 const rivals = ['opossum', 'cockatiel', 'rate-limiter-flexible', 'limiter', 'bottleneck', 'p-retry', 'p-throttle', 'mitata', 'tinybench'];
 
-/** Clients of the servers that limits are compared on: both sides are given them. */
-const clients = ['ioredis', 'pg', '@types/pg'];
+/** Clients of the databases that limits and ledgers are compared on: both sides are given them. */
+const clients = ['ioredis', 'pg', '@types/pg', '@photostructure/sqlite'];
 
 /** What the root entry of a leaf may load beside Node's own modules. */
 const rootMayLoad: Readonly<Record<string, readonly string[]>> = { 'spec-schema': ['eventemitter3', 'p-limit', 'zod', 'yaml'] };

@@ -6,7 +6,8 @@ const ofDoors = [
   'packages/rate-limit/test/{postgres*,redis*,processes*,telemetry}.*',
   'packages/rate-limit/test/follow-provider.test.ts',
   'packages/rate-limit/test/http/{adapters,frameworks,services}.*',
-  'packages/cost-tracker/test/{processes,sqlite}.*',
+  'packages/cost-tracker/test/{processes,sqlite,postgres,sdk-clients,ai-sdk,meter-fetch,alerts,telemetry}*',
+  'packages/cost-tracker/test/page/**',
 ];
 
 /** What Stryker runs for each mutant: the fast tests beside the decision modules, not those of the whole set or of real processes. */

@@ -7,8 +7,11 @@ const changedAt = (file: string): number => statSync(file).mtimeMs;
 
 function newestInput({ folder }: Package): number {
   const src = join(folder, 'src');
-  const inside = readdirSync(src, { recursive: true, encoding: 'utf8' }).map((file) => join(src, file));
-  return Math.max(...[src, join(folder, 'package.json'), join(root, 'tsup.config.ts'), ...inside].map(changedAt));
+  const ui = join(root, 'ui/src'); // inlined into pages
+  const inside = [src, ui].flatMap((from) => readdirSync(from, { recursive: true, encoding: 'utf8' }).map((file) => join(from, file)));
+  return Math.max(
+    ...[src, join(folder, 'package.json'), join(root, 'tsup.config.ts'), join(root, 'ui/bundle.ts'), ...inside].map(changedAt),
+  );
 }
 
 function outputsOf({ folder, doors }: Package): string[] {

@@ -68,7 +68,7 @@ describe.each(packages)('$name as published', (package_) => {
       }
       expect(doors, 'CommonJS, ES modules and bundles offer the same').toEqual(await consumer.open('esm'));
     },
-    60_000,
+    120_000,
   );
 
   const bins = Object.keys(package_.manifest.publishConfig?.bin ?? {});
@@ -83,6 +83,25 @@ describe.each(packages)('$name as published', (package_) => {
     }
   }, 60_000);
 });
+
+test.each(['module', 'commonjs'])(
+  'the page of usage comes out of the tarball (%s)',
+  async (type) => {
+    const { folder: cwd } = await installed(packages.find(({ short }) => short === 'cost-tracker') ?? expect.fail('no cost-tracker'));
+    const load = type === 'module' ? "await import('@tidegate/cost-tracker/http')" : "require('@tidegate/cost-tracker/http')";
+    const program = `(async () => {
+    const page = (${load}).usagePage();
+    const get = (name) => page(new Request('http://127.0.0.1/usage/' + name));
+    const shell = await (await get('')).text();
+    const names = [...shell.matchAll(/(?:href|src)="([^"]+)"/g)].map(([, name]) => name);
+    const files = await Promise.all(names.map(async (name) => [(await get(name)).status, (await (await get(name)).text()).length > 100]));
+    console.log(JSON.stringify(files));
+  })();`;
+    const { stdout } = await must(process.execPath, [`--input-type=${type}`, '--eval', program], { cwd });
+    expect(JSON.parse(stdout)).toEqual(Array(3).fill([200, true]));
+  },
+  120_000,
+);
 
 test('the SQLite fallback works although its install script never ran', async () => {
   const { folder: cwd } = await installed(packages.find(({ short }) => short === 'mcp-gateway') ?? expect.fail('no gateway'));

@@ -83,7 +83,8 @@ export interface Budget {
   windowAt(instant: number): BudgetWindow | Promise<BudgetWindow>;
 }
 
-const DEFAULT_THRESHOLDS = { warning: 0.9, critical: 1, blocked: 1.1 };
+/** Thresholds of a budget that names none. */
+export const DEFAULT_THRESHOLDS = { warning: 0.9, critical: 1, blocked: 1.1 };
 const LEVELS = ['warning', 'critical', 'blocked'] as const;
 const KEYS = ['name', 'scope', 'limitUsd', 'period', 'timeZone', 'thresholds', 'unpriced'];
 const MAX_THRESHOLD = 10;

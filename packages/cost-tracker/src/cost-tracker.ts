@@ -166,7 +166,7 @@ export class CostTracker {
   /** Where a budget stands now. RangeError for a name that no budget has. */
   async status(budget: string): Promise<BudgetStatus> {
     const asking = this.#budgets.ready();
-    if (asking) await asking;
+    if (asking !== undefined) await asking;
     const { window, state } = await this.#stateOf(this.#budgets.named(budget));
     return this.#board.status(window, state);
   }

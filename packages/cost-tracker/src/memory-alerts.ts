@@ -1,6 +1,8 @@
 import type { Crossing, PendingAlert } from './store.ts';
 
 const DAY_MS = 86_400_000;
+const TOLD = Number.POSITIVE_INFINITY;
+const LEVELS = ['warning', 'critical', 'blocked'];
 
 interface Told {
   /** When it may be tried again; Infinity once it was told. */
@@ -27,19 +29,24 @@ export class MemoryAlerts {
   }
 
   claim(sink: string, now: number, leaseUntil: number, limit: number): PendingAlert[] {
-    const claimed: PendingAlert[] = [];
-    for (const { told, ...alert } of this.#alerts.values()) {
-      const before = told.get(sink) ?? { againAt: 0, attempts: 0 };
-      if (claimed.length >= limit || alert.end <= now - DAY_MS || before.againAt > now) continue;
-      told.set(sink, { againAt: leaseUntil, attempts: before.attempts + 1 });
-      claimed.push({ ...alert, attempts: before.attempts });
+    const pending = [...this.#alerts.values()].filter(({ end, told }) => end > now - DAY_MS && told.get(sink)?.againAt !== TOLD);
+    const lowest = new Map<string, Alert>();
+    for (const alert of pending) {
+      const period = alertId(alert.budget, alert.start, '');
+      const other = lowest.get(period);
+      if (other === undefined || LEVELS.indexOf(alert.level) < LEVELS.indexOf(other.level)) lowest.set(period, alert);
     }
-    return claimed;
+    const due = [...lowest.values()].filter(({ told }) => (told.get(sink)?.againAt ?? 0) <= now);
+    return due.slice(0, limit).map(({ told, ...alert }) => {
+      const attempts = told.get(sink)?.attempts ?? 0;
+      told.set(sink, { againAt: leaseUntil, attempts: attempts + 1 });
+      return { ...alert, attempts };
+    });
   }
 
-  end(sink: string, id: string, againAt = Number.POSITIVE_INFINITY): void {
+  end(sink: string, id: string, againAt = TOLD): void {
     const told = this.#alerts.get(id)?.told.get(sink);
-    if (told) told.againAt = againAt;
+    if (told && told.againAt !== TOLD) told.againAt = againAt;
   }
 }
 

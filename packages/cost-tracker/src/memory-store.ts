@@ -6,6 +6,8 @@ import type { NanoUsd } from './money.ts';
 import { covers, type Dimensions } from './scope.ts';
 import type { Crossing, Hold, RowCursor, StoredBudgets, UsageGroup, UsageKey, UsageQuery, UsageRow, UsageStore } from './store.ts';
 import { inputTokensOf, outputTokensOf } from './usage.ts';
+import { MemoryValues } from './value/memory-values.ts';
+import type { ValueStore } from './value/value-store.ts';
 
 interface Counter {
   readonly dimensions: Dimensions;
@@ -19,7 +21,7 @@ interface Counter {
  * Keeps the ledger in this process's memory: every row until the process ends, none after. For tests, and for processes whose
  * spend need not outlive them.
  */
-export function memoryStore(): UsageStore {
+export function memoryStore(): UsageStore & ValueStore {
   const tables = new MemoryTables();
   let closed = false;
   // Async, so that a throw becomes a rejection; the body itself runs at once and unbroken, which makes it a transaction.
@@ -39,6 +41,9 @@ export function memoryStore(): UsageStore {
     readBudgets: () => transact((open) => open.budgets),
     claimAlerts: (sink, now, leaseUntil, limit) => transact((open) => open.alerts.claim(sink, now, leaseUntil, limit)),
     endAlert: (sink, id, againAt) => transact((open) => open.alerts.end(sink, id, againAt)),
+    saveValues: (rows) => transact((open) => open.values.save(rows)),
+    aggregateValues: (query) => transact((open) => open.values.aggregate(query)),
+    pruneValues: (before, limit) => transact((open) => open.values.prune(before, limit)),
     close: async () => {
       closed = true;
     },
@@ -51,6 +56,7 @@ class MemoryTables implements LedgerTables {
   readonly #counters = new Map<string, Counter>();
   #ofWindow = new WeakMap<BudgetWindow, Counter>(); // found without a text to look it up by
   readonly alerts = new MemoryAlerts();
+  readonly values = new MemoryValues();
   budgets: StoredBudgets = { version: 0, budgets: [] };
   // No hold expires before it, so that a call need not look at all of them.
   #earliestExpiry = Number.POSITIVE_INFINITY;

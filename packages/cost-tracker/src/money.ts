@@ -76,7 +76,8 @@ export function roundUsd(value: string | number, name: string): NanoUsd {
   return withinRange(divideHalfEven(toNano(readDecimal(value, name))), name);
 }
 
-function divideHalfEven({ numerator, denominator }: Fraction): bigint {
+/** The whole number nearest to a fraction of at least 0, the even one of two. */
+export function divideHalfEven({ numerator, denominator }: Fraction): bigint {
   const quotient = numerator / denominator;
   const twice = (numerator % denominator) * 2n;
   if (twice < denominator || (twice === denominator && quotient % 2n === 0n)) return quotient;
@@ -143,4 +144,11 @@ export function formatUsd(nano: NanoUsd): string {
     .padStart(NANO_PLACES, '0')
     .replace(/0+$/, '');
   return `${nano < 0n ? '-' : ''}${size / NANO_PER_USD}${fraction && `.${fraction}`}`;
+}
+
+/** Reads back what {@link formatUsd} wrote. */
+export function readUsd(usd: string): NanoUsd {
+  const [whole = '', fraction = ''] = usd.replace('-', '').split('.');
+  const size = BigInt(`${whole}${fraction.padEnd(NANO_PLACES, '0')}`);
+  return usd.startsWith('-') ? -size : size;
 }

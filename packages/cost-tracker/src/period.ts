@@ -91,7 +91,8 @@ export class Calendar implements Spans {
   }
 }
 
-function canonicalZone(timeZone: string, name: string): string {
+/** The canonical name of an IANA zone. */
+export function canonicalZone(timeZone: string, name: string): string {
   // Offsets such as +09:00 are accepted by some versions of Node and not by others, and they know no daylight saving.
   const named = typeof timeZone === 'string' && /^[A-Za-z]/.test(timeZone);
   try {

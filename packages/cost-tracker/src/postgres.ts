@@ -3,13 +3,24 @@ import { budgetState, release, reserve, saveUsage } from './ledger.ts';
 import { checkKeys, checkMethods, checkNumber } from './options.ts';
 import { Alerts } from './postgres/alerts.ts';
 import { CommitQueue } from './postgres/commit-queue.ts';
-import { CommitUnknown, Database, isMissing, messageOf, type PostgresConnection, type PostgresPool } from './postgres/database.ts';
+import {
+  CommitUnknown,
+  Database,
+  isMissing,
+  messageOf,
+  type PostgresConnection,
+  type PostgresPool,
+  statement,
+} from './postgres/database.ts';
 import { openTables } from './postgres/opening.ts';
 import { Reports } from './postgres/reports.ts';
 import { checkedSchema, type PostgresSchemaOptions, postgresSchema, type Schema } from './postgres/schema.ts';
 import { Settings } from './postgres/settings.ts';
 import { Tables } from './postgres/tables.ts';
+import { storable } from './postgres/text.ts';
 import type { UsageStore } from './store.ts';
+import { PostgresValues } from './value/postgres-values.ts';
+import type { ValueStore } from './value/value-store.ts';
 
 /** Where a {@link postgresStore} keeps its ledger, and how it goes about it. */
 export interface PostgresStoreOptions extends PostgresSchemaOptions {
@@ -36,7 +47,7 @@ export interface PostgresStoreOptions extends PostgresSchemaOptions {
  * endless.
  * @throws RangeError for an option that is unknown or out of range. Using the store rejects with a `StoreError`.
  */
-export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): UsageStore {
+export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): UsageStore & ValueStore {
   checkKeys(options, ['schema', 'prefix', 'migrate', 'timeoutMs'], 'postgresStore options');
   const { migrate = true, timeoutMs = 5_000 } = options;
   if (typeof migrate !== 'boolean') throw new RangeError(`postgresStore options.migrate must be true or false, not ${String(migrate)}`);
@@ -46,11 +57,13 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   return storeOver(new Ledger(database, schema, migrate), database, schema);
 }
 
-function storeOver(ledger: Ledger, database: Database, schema: Schema): UsageStore {
+function storeOver(ledger: Ledger, database: Database, schema: Schema): UsageStore & ValueStore {
   const queue = new CommitQueue(database, new Tables(schema));
   const reports = new Reports(database, schema);
   const settings = new Settings(database, schema);
   const alerts = new Alerts(database, schema);
+  const ask = (text: string, given: unknown[]) => database.ask(statement(text), given);
+  const values = new PostgresValues(ask, { table: schema.value_metric, index: schema.index }, storable);
   return {
     reserve: (hold, windows, now, version) =>
       ledger.use(() =>
@@ -70,6 +83,9 @@ function storeOver(ledger: Ledger, database: Database, schema: Schema): UsageSto
     readBudgets: () => ledger.use(() => settings.read()),
     claimAlerts: (sink, now, leaseUntil, limit) => ledger.use(() => alerts.claim(sink, now, leaseUntil, limit)),
     endAlert: (sink, id, againAt) => ledger.use(() => alerts.end(sink, id, againAt)),
+    saveValues: (rows) => ledger.use(() => values.saveValues(rows)),
+    aggregateValues: (query) => ledger.use(() => values.aggregateValues(query)),
+    pruneValues: (before, limit) => ledger.use(() => values.pruneValues(before, limit)),
     close: () => ledger.close(),
   };
 }

@@ -6,6 +6,7 @@ import { checkKeys, checkOneOf, checkText } from './options.ts';
 import { type Connection, closeLedgerFile, messageOf, openLedgerFile } from './sqlite/file.ts';
 import { SqliteTables } from './sqlite/tables.ts';
 import type { UsageStore } from './store.ts';
+import type { ValueStore } from './value/value-store.ts';
 
 /** How a SQLite ledger writes. */
 export interface SqliteStoreOptions {
@@ -38,7 +39,7 @@ const BATCH = 512;
  *
  * @throws RangeError for an option that is unknown or out of range. Using the store rejects with a `StoreError`.
  */
-export function sqliteStore(path: string, options: SqliteStoreOptions = {}): UsageStore {
+export function sqliteStore(path: string, options: SqliteStoreOptions = {}): UsageStore & ValueStore {
   checkKeys(options, ['synchronous'], 'sqliteStore options');
   const synchronous = checkOneOf(options.synchronous ?? 'normal', ['normal', 'full'], 'sqliteStore options.synchronous');
   const file = checkText(path, 'sqliteStore path');
@@ -55,6 +56,9 @@ export function sqliteStore(path: string, options: SqliteStoreOptions = {}): Usa
     readBudgets: () => queue.read((tables) => tables.budgets()),
     claimAlerts: (sink, now, leaseUntil, limit) => queue.transact((tables) => tables.alerts.claim(sink, now, leaseUntil, limit)),
     endAlert: (sink, id, againAt) => queue.transact((tables) => tables.alerts.end(sink, id, againAt)),
+    saveValues: (rows) => queue.transact((tables) => tables.values.save(rows)),
+    aggregateValues: (query) => queue.read((tables) => tables.values.aggregate(query)),
+    pruneValues: (before, limit) => queue.transact((tables) => tables.values.prune(before, limit)),
     close: () => queue.close(),
   };
 }

@@ -256,10 +256,11 @@ export interface UsageStore {
   readBudgets(): Promise<StoredBudgets>;
   /**
    * Up to `limit` crossings of periods that had not ended a day before `now`, which `sink` was not told of; nobody else gets them for
-   * the same sink before `leaseUntil`. What the oldest attempt is due is first.
+   * the same sink before `leaseUntil`. What was crossed first comes first. Of one budget and period only the lowest level that `sink`
+   * was not told of, and none while that one is somebody's or waits, so that nobody is told of them out of order.
    */
   claimAlerts(sink: string, now: number, leaseUntil: number, limit: number): Promise<readonly PendingAlert[]>;
-  /** Ends an attempt to tell `sink`: for good, or until `againAt`. */
+  /** Ends an attempt to tell `sink`: for good, or until `againAt`. What was ended for good stays so. */
   endAlert(sink: string, id: string, againAt: number | undefined): Promise<void>;
   /** Writes what was accepted and frees everything; later calls fail with `ERR_CLOSED`. */
   close(): Promise<void>;

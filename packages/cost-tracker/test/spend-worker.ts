@@ -43,7 +43,13 @@ const all = (from: number, to: number) =>
   Promise.all(orders.tenants.flatMap((tenant) => Array.from({ length: to - from }, (_, i) => call(tenant, `${orders.name}-${from + i}`))));
 if (orders.calls !== undefined) await all(0, orders.calls);
 for (let from = 0; orders.calls === undefined; from += 20) await all(from, from + 20);
-for (const { id } of await store.claimAlerts('mail', Date.now(), Date.now() + 3_600_000, 100)) say('alert', id);
+const due = () => store.claimAlerts('mail', Date.now(), Date.now() + 3_600_000, 100);
+for (let alerts = await due(); alerts.length > 0; alerts = await due()) {
+  for (const { id } of alerts) {
+    say('alert', id);
+    await store.endAlert('mail', id, undefined);
+  }
+}
 await tracker.close();
 await end();
 say('done');

@@ -1,25 +1,26 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { CircuitBreaker, type Classifier, isRefusal } from '@tidegate/circuit-breaker';
+import { CircuitBreaker, isRefusal } from '@tidegate/circuit-breaker';
 import { pipeline, retry, timeout } from '@tidegate/circuit-breaker/policies';
 import { type BudgetOptions, CostTracker, isBudgetExceededError } from '@tidegate/cost-tracker';
+import { type AlertSink, BudgetAlerts, googleChatSink, webhookSink } from '@tidegate/cost-tracker/alerts';
 import { sqliteStore } from '@tidegate/cost-tracker/sqlite';
 import { per, RateLimiter, type TokenBucket, tokenBucket } from '@tidegate/rate-limit';
-import type { Answer, Call } from './call.ts';
+import type { Call } from './call.ts';
 import { type CheckedConfig, checkConfig, type Problem, problemOf, readConfigFile } from './config.ts';
 import { Listeners } from './events.ts';
 import { Gateway } from './gateway.ts';
-import type { GatewayConfig, ServerOptions } from './gateway-config.ts';
-import type { Success } from './json-rpc.ts';
+import type { AlertConfig, GatewayConfig, ServerOptions } from './gateway-config.ts';
 import { SignIns, signInEvents } from './oauth/sign-ins.ts';
 import type { Plugin } from './plugin.ts';
 import type { Budget, Guard, ServerGuard } from './ports.ts';
 import { RefusedError } from './refusal.ts';
 import { type MakeGuard, pluginEntries, serverEntries } from './server-entries.ts';
+import { health, ownHealth } from './server-health.ts';
 import { argumentsStage } from './stages/arguments.ts';
 import { budgetStage } from './stages/budget.ts';
 import { limitStage } from './stages/limit.ts';
-import { CallerRefusedError, certainlyNotCarriedOut, UpstreamError } from './upstream-error.ts';
+import { CallerRefusedError, certainlyNotCarriedOut } from './upstream-error.ts';
 import { version } from './version.ts';
 import { VirtualServer } from './virtual-server.ts';
 
@@ -54,12 +55,13 @@ export interface GatewayOptions {
  * started then.
  */
 export async function createGateway(config: GatewayConfig | string, { plugins = [] }: GatewayOptions = {}): Promise<Gateway> {
-  const { checked, events, servers, signIns, limiter, tracker } = parts(
+  const { checked, events, servers, signIns, limiter, tracker, sinks } = parts(
     typeof config === 'string' ? await readConfigFile(config) : checkConfig(config),
     plugins,
   );
   await openLedger(tracker, checked);
   tracker.on('budget-threshold', ({ budget, level, spentUsd, limitUsd }) => events.emit('budget', { budget, level, spentUsd, limitUsd }));
+  const alerts = budgetAlerts(tracker, sinks, events);
   const virtualServers = new Map(
     Object.entries(checked.config.virtualServers ?? {}).map(([name, parts]) => [name, new VirtualServer(parts)]),
   );
@@ -91,7 +93,10 @@ export async function createGateway(config: GatewayConfig | string, { plugins = 
     now,
     version,
     signIns,
-    onClose: () => tracker.close(),
+    onClose: async () => {
+      await alerts.close();
+      await tracker.close();
+    },
   });
   gateway.warmUp().catch((error: unknown) => events.emit('fault', { error, traceId: '' }));
   return gateway;
@@ -124,8 +129,9 @@ function parts(checked: CheckedConfig, plugins: readonly Plugin[] = []) {
   const servers = [...entries, ...pluginEntries(plugins, Object.keys(config.mcpServers), guard, now)];
   const limiter = rateLimiter(config, problems);
   const tracker = costTracker(config, problems);
+  const sinks = alertSinks(config, problems);
   if (problems.length > 0 || limiter === undefined || tracker === undefined) throw checked.error(problems);
-  return { checked, events, servers, signIns, limiter, tracker };
+  return { checked, events, servers, signIns, limiter, tracker, sinks };
 }
 
 /** Total time limit, retries, circuit, time limit of each attempt: in this order around every call to one server. */
@@ -169,35 +175,6 @@ function serverGuard(events: Listeners, name: string, server: ServerOptions, own
   };
 }
 
-/** A tool's own error is an answer; only a server that cannot answer is sick. */
-const health: Classifier = {
-  value: (answer) => (isObjectWithError(answer) && serverFault(answer.error.code) ? 'failure' : 'success'),
-  error: (error) => {
-    if (error instanceof CallerRefusedError) return 'ignore';
-    const hint = error instanceof UpstreamError ? error.retryAfterMs : undefined;
-    return hint === undefined ? 'failure' : { throttledMs: hint };
-  },
-};
-
-/** A plug-in's tool that threw is a failure: nothing else can be the matter with it. */
-const ownHealth: Classifier = {
-  ...health,
-  value: (answer) => ((answer as Partial<Success> | undefined)?.result?.['isError'] === true ? 'failure' : 'success'),
-};
-
-/**
- * The codes of JSON-RPC by which a server says that it, not the request, is at fault. Those that the protocol defines, from -32020
- * down, are about requests, and so is -32002, a resource that does not exist. -32603 is what the SDKs make of any error that a
- * handler throws: the server itself is well.
- */
-function serverFault(code: number): boolean {
-  return code <= -32_000 && code > -32_020 && code !== -32_002;
-}
-
-function isObjectWithError(answer: unknown): answer is Answer & { error: { code: number } } {
-  return typeof answer === 'object' && answer !== null && 'error' in answer;
-}
-
 function rateLimiter({ limits = defaults.limits }: Config, problems: Problem[]): RateLimiter<Call> | 'none' | undefined {
   if (limits.length === 0) return 'none';
   return attempted(problems, 'limits', () => {
@@ -232,6 +209,46 @@ function costTracker({ budgets = [], prices = {}, dataDir, mcpServers }: Config,
     'budgets',
     () => new CostTracker({ store: sqliteStore(join(dataDir, 'ledger.db')), budgets: named, toolPrices: prices, holdTtlMs }),
   );
+}
+
+/** Who is told of budgets, under names that are told apart. */
+function alertSinks({ alerts = [] }: Config, problems: Problem[]): AlertSink[] {
+  const names: string[] = [];
+  return alerts.flatMap((alert, index) => {
+    const kind = alert.webhook === undefined ? 'google-chat' : 'webhook';
+    const before = alerts.slice(0, index).filter(({ webhook }) => (webhook === undefined) === (alert.webhook === undefined)).length;
+    const name = alert.name ?? (before === 0 ? kind : `${kind}-${before + 1}`);
+    if (names.includes(name)) problems.push({ path: ['alerts', index, 'name'], message: `'${name}' is already taken` });
+    names.push(name);
+    return alertSink(alert, name, ['alerts', index], problems);
+  });
+}
+
+/** What a sink finds wrong with one of its options becomes a problem of that place. */
+function alertSink({ webhook, googleChat }: AlertConfig, name: string, path: Problem['path'], problems: Problem[]): AlertSink[] {
+  try {
+    if (webhook !== undefined) return [webhookSink({ ...webhook, name })];
+    return googleChat === undefined ? [] : [googleChatSink({ ...googleChat, name })];
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const [, option = '', message = error.message] = /^\w+ options\.(\w+) (.*)$/s.exec(error.message) ?? [];
+    problems.push({ path: [...path, webhook === undefined ? 'googleChat' : 'webhook', option], message });
+    return [];
+  }
+}
+
+function budgetAlerts(tracker: CostTracker, sinks: readonly AlertSink[], events: Listeners): BudgetAlerts {
+  const alerts = new BudgetAlerts({ tracker, sinks });
+  const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+  alerts.on('delivered', ({ alert: { budget, level }, sink }) => events.emit('alert', { budget, level, sink, state: 'delivered' }));
+  alerts.on('failed', ({ alert: { budget, level }, sink, error }) => {
+    events.emit('alert', { budget, level, sink, state: 'failed', reason: reasonOf(error) });
+  });
+  alerts.on('dead-letter', ({ alert: { budget, level }, sink, error }) => {
+    events.emit('alert', { budget, level, sink, state: 'given-up', reason: reasonOf(error) });
+  });
+  alerts.on('store-failed', ({ error }) => events.emit('fault', { error, traceId: '' }));
+  return alerts;
 }
 
 /** What `make` makes; a RangeError of a package becomes a problem of this part of the configuration. */

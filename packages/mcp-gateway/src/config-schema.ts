@@ -133,10 +133,27 @@ export const configSchema = z.strictObject({
         name: text.optional(),
         scope,
         limitUsd: usd,
-        period: z.enum(['day', 'month']),
+        period: z.union([z.enum(['day', 'week', 'month']), z.strictObject({ rollingMs: z.number() })], {
+          error: "expected 'day', 'week', 'month' or { rollingMs }",
+        }),
         timeZone: text.optional(),
+        unpriced: z.enum(['refuse', 'allow']).optional(),
         thresholds: z.strictObject({ warning: z.number(), critical: z.number(), blocked: z.number() }).partial().optional(),
       }),
+    )
+    .optional(),
+  alerts: z
+    .array(
+      z
+        .strictObject({
+          name: text.optional(),
+          webhook: z.strictObject({ url: secureUrl, secret: text }).optional(),
+          googleChat: z.strictObject({ url: secureUrl }).optional(),
+        })
+        .refine(
+          ({ webhook, googleChat }) => (webhook === undefined) !== (googleChat === undefined),
+          'expected either webhook or googleChat',
+        ),
     )
     .optional(),
   prices: z.record(z.string(), z.strictObject({ perCallUsd: usd })).optional(),

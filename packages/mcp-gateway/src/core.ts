@@ -1,6 +1,7 @@
 export type { AccessOptions, TokenEntry } from './access.ts';
 export type { Answer, Call, CallKind, ClientQuestion, ClientSide, Owner, Principal } from './call.ts';
 export {
+  type AlertEvent,
   type BudgetEvent,
   type CallEvent,
   type CatalogEvent,

@@ -107,6 +107,20 @@ export interface BudgetEvent {
   readonly limitUsd: string;
 }
 
+/** Somebody was told, or could not be told, that a budget crossed a threshold. */
+export interface AlertEvent {
+  /** The budget's name. */
+  readonly budget: string;
+  /** `warning`, `critical` or `blocked`. */
+  readonly level: string;
+  /** Who: the name of the alert in the configuration, or its kind. */
+  readonly sink: string;
+  /** What `failed` is sent again; what is `given-up` is not. */
+  readonly state: 'delivered' | 'failed' | 'given-up';
+  /** Why it was not delivered. */
+  readonly reason?: string;
+}
+
 /** Two servers offer the same name. */
 export interface CollisionEvent {
   /** The name or address. */
@@ -149,6 +163,8 @@ export interface GatewayEvents {
   fallback: FallbackEvent;
   /** A budget crossed a threshold. */
   budget: BudgetEvent;
+  /** Somebody was told, or could not be told, of a budget. */
+  alert: AlertEvent;
   /** Two servers offer the same name. */
   collision: CollisionEvent;
   /** What a tenant sees has changed. */

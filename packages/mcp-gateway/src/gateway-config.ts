@@ -152,6 +152,12 @@ export interface ThresholdConfig {
   readonly blocked?: number | undefined;
 }
 
+/** A period that has no beginning: what was spent counts until it is so old. */
+export interface RollingPeriodConfig {
+  /** Milliseconds, a minute to 366 days. */
+  readonly rollingMs: number;
+}
+
 /** How much calls may cost. */
 export interface BudgetConfig {
   /** @defaultValue the tenant's name */
@@ -160,12 +166,41 @@ export interface BudgetConfig {
   readonly scope: BudgetScopeConfig;
   /** A decimal in a text, or a number. */
   readonly limitUsd: string | number;
-  /** What the limit is for. */
-  readonly period: 'day' | 'month';
-  /** The IANA zone in which days and months begin. @defaultValue `'UTC'` */
+  /** What the limit is for. Weeks begin on Monday. */
+  readonly period: 'day' | 'week' | 'month' | RollingPeriodConfig;
+  /** The IANA zone in which days, weeks and months begin. @defaultValue `'UTC'` */
   readonly timeZone?: string | undefined;
+  /** Whether calls of models that have no known price are refused or let through. @defaultValue `'refuse'` */
+  readonly unpriced?: 'refuse' | 'allow' | undefined;
   /** When it warns and when it blocks. */
   readonly thresholds?: ThresholdConfig | undefined;
+}
+
+/** A webhook that is signed as Standard Webhooks describes. */
+export interface WebhookConfig {
+  /** Where alerts are posted: https, or http on this machine. */
+  readonly url: string;
+  /** What they are signed with: 24 to 64 bytes in base64, with `whsec_` before them or without. */
+  readonly secret: string;
+}
+
+/** A space of Google Chat. */
+export interface GoogleChatConfig {
+  /** The address of an incoming webhook of the space. */
+  readonly url: string;
+}
+
+/** Who is told when a budget crosses a threshold: exactly one of `webhook` and `googleChat` is given. */
+export interface AlertConfig {
+  /**
+   * Under which is remembered what was told: one with a new name is told of everything in the current periods.
+   * @defaultValue `'webhook'` or `'google-chat'`, with `-2` behind it for the second of its kind
+   */
+  readonly name?: string | undefined;
+  /** A webhook. */
+  readonly webhook?: WebhookConfig | undefined;
+  /** A space of Google Chat. */
+  readonly googleChat?: GoogleChatConfig | undefined;
 }
 
 /** What a call costs. */
@@ -188,6 +223,8 @@ export interface GatewayConfig {
   readonly limits?: readonly LimitConfig[] | undefined;
   /** All that cover a call must have room for it. @defaultValue none */
   readonly budgets?: readonly BudgetConfig[] | undefined;
+  /** Who is told when a budget crosses a threshold, once for each threshold and period. @defaultValue nobody */
+  readonly alerts?: readonly AlertConfig[] | undefined;
   /** By the tool names that clients know; `*` is the price of every other. @defaultValue all are free */
   readonly prices?: Readonly<Record<string, PriceConfig>> | undefined;
   /** The folder of the ledger. @defaultValue `.tidegate`, beside the configuration */

@@ -53,6 +53,13 @@ export function logEvents(gateway: Gateway, logger: Logger): void {
       ...event,
     }),
   );
+  gateway.on('alert', ({ level, ...event }) => {
+    const fields = { event: 'alert', budgetLevel: level, ...event };
+    const what = `that budget '${event.budget}' is ${level}`;
+    if (event.state === 'delivered') logger.info(`'${event.sink}' was told ${what}`, fields);
+    else if (event.state === 'failed') logger.warn(`'${event.sink}' could not yet be told ${what}: ${event.reason}`, fields);
+    else logger.error(`'${event.sink}' will not be told ${what}: ${event.reason}`, fields);
+  });
   gateway.on('frame', (event) => logger.warn(`server '${event.server}' ${event.problem}`, { event: 'frame', ...event }));
   gateway.on('collision', (event) =>
     logger.warn(`'${event.name}' is offered by '${event.holder}', which has it, and by '${event.other}'`, { event: 'collision', ...event }),

@@ -39,6 +39,10 @@ test('each event is one JSON line with its time, level, text and members', () =>
     events.emit('call', { ...call, outcome: 'refused', code: 'ERR_RATE_LIMITED', problem: 'slow down' });
     events.emit('fault', { error: new Error('inside'), traceId });
     events.emit('fault', { error: 'only a text', traceId: '' });
+    const alert = { budget: 'b', level: 'warning', sink: 'webhook' };
+    events.emit('alert', { ...alert, state: 'delivered' });
+    events.emit('alert', { ...alert, state: 'failed', reason: 'away' });
+    events.emit('alert', { ...alert, state: 'given-up', reason: 'gone' });
   });
   for (const line of lines) expect(line).toMatch(/^\{[^\n]*\}\n$/);
   const parsed = lines.map((line) => JSON.parse(line));
@@ -55,7 +59,11 @@ test('each event is one JSON line with its time, level, text and members', () =>
     ['warn', 'call', "'own__x' of acme: ERR_RATE_LIMITED, slow down"],
     ['error', 'fault', 'the gateway failed'],
     ['error', 'fault', 'the gateway failed'],
+    ['info', 'alert', "'webhook' was told that budget 'b' is warning"],
+    ['warn', 'alert', "'webhook' could not yet be told that budget 'b' is warning: away"],
+    ['error', 'alert', "'webhook' will not be told that budget 'b' is warning: gone"],
   ]);
+  expect(parsed[11]).toMatchObject({ budget: 'b', budgetLevel: 'warning', sink: 'webhook', state: 'delivered' });
   expect(parsed[4]).toMatchObject({ trace_id: traceId });
   expect(parsed[8]).toMatchObject({ trace_id: traceId, tenant: 'acme', code: 'ERR_RATE_LIMITED' });
   expect(parsed[5]).toMatchObject({ budget: 'b', budgetLevel: 'warning', spentUsd: '9', limitUsd: '10' });

@@ -22,6 +22,10 @@ export interface TakenAt {
 export class Counts {
   /** In how many µs the cost fits each limit: 0 where it does. */
   readonly waits: Float64Array;
+  /** The rules, where all are token buckets that go by one key: then {@link Counts.charge} decides. */
+  readonly buckets: readonly BucketRule[] | undefined;
+  /** How many units of each of {@link Counts.buckets} are left by the latest {@link Counts.charge}; fewer than none where it is in the way. */
+  readonly rooms: Float64Array;
   readonly #rules: readonly Rule[];
   readonly #groupOf: readonly number[]; // which key each limit goes by
   readonly #memories: readonly Memory[]; // one a key
@@ -35,7 +39,6 @@ export class Counts {
   readonly #clock: Clock;
   readonly #startMs: number;
   readonly #byCalendar: boolean;
-  readonly #only: BucketRule | undefined;
   #passing = 0;
   #calendar = 0;
 
@@ -52,8 +55,9 @@ export class Counts {
     this.#bases = new Int32Array(this.#memories.length);
     this.#first = this.#memories[0] as Memory;
     this.waits = new Float64Array(this.#rules.length);
-    const [first] = this.#rules;
-    this.#only = this.#rules.length === 1 && first instanceof BucketRule ? first : undefined;
+    this.rooms = new Float64Array(this.#rules.length);
+    const buckets = this.#rules.filter((rule) => rule instanceof BucketRule);
+    this.buckets = this.#memories.length === 1 && buckets.length === this.#rules.length ? buckets : undefined;
   }
 
   /** Keys that have a place of their own. */
@@ -66,17 +70,29 @@ export class Counts {
     return { passing: this.#passing, calendar: this.#calendar };
   }
 
-  /** {@link BucketRule.charge} of the only limit, while nothing is reserved. */
-  charge(rule: BucketRule, key: string, cost: number): number {
+  /** {@link Counts.charge} of a single bucket: the room. */
+  chargeOne(bucket: BucketRule, key: string, cost: number): number {
     this.#readClock();
     const memory = this.#first;
     const at = memory.place(key);
-    return rule.charge(memory.numbers, at, this.#passing, cost);
+    return bucket.charge(memory.numbers, at, this.#passing, cost);
   }
 
-  /** The rule, where there is only one and it is a token bucket. */
-  get only(): BucketRule | undefined {
-    return this.#only;
+  /** {@link Counts.take} of the same cost from all of {@link Counts.buckets}, while nothing is reserved. */
+  charge(buckets: readonly BucketRule[], key: string, cost: number): boolean {
+    this.#readClock();
+    const base = this.#first.place(key);
+    const { numbers } = this.#first;
+    const now = this.#passing;
+    let fits = true;
+    for (let i = 0; i < buckets.length; i += 1) {
+      const room = (buckets[i] as BucketRule).room(numbers, base + i * 2, now, cost);
+      this.rooms[i] = room;
+      if (room < 0) fits = false;
+    }
+    if (!fits) return false;
+    for (let i = 0; i < buckets.length; i += 1) (buckets[i] as BucketRule).leave(numbers, base + i * 2, now, this.rooms[i] as number);
+    return true;
   }
 
   /** Whether anything is reserved, or was and has not been looked at since. */

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 import { Counts } from './counts.ts';
-import type { Decision } from './decision.ts';
+import type { Decision, Refused } from './decision.ts';
 import type { Limit } from './limit.ts';
 import type { BucketRule } from './rules/token-bucket.ts';
 import { type Outcome, Verdicts } from './verdict.ts';
@@ -21,33 +21,80 @@ const charging = { charge: true, levels: false };
 export class Local implements Outcome {
   readonly counts: Counts;
   readonly #verdicts: Verdicts;
-  readonly #only: BucketRule | undefined;
-  readonly #name: string; // of the only limit
+  readonly #buckets: readonly BucketRule[];
+  readonly #names: readonly string[];
+  readonly #only: BucketRule | undefined; // where there is one
+  readonly #name: string; // of the first limit
+  #latest: Refused | undefined; // refusing a flood must cost no more than letting it through
 
   constructor(limits: readonly Limit<never>[], groupOf: readonly number[], maxKeys: number, clock: Clock, old?: Counts) {
     this.counts = new Counts(limits, groupOf, maxKeys, clock, old);
     this.#verdicts = new Verdicts(limits);
-    this.#only = this.counts.only;
-    this.#name = (limits[0] as Limit<never>).name;
+    this.#buckets = this.counts.buckets ?? [];
+    this.#names = limits.map(({ name }) => name);
+    this.#only = limits.length === 1 ? this.#buckets[0] : undefined;
+    this.#name = this.#names[0] as string;
   }
 
   /** Whether {@link Local.one} decides. */
   get isOne(): boolean {
-    return this.#only !== undefined;
+    return this.#buckets.length > 0;
   }
 
-  /** Charges a single token bucket: {@link Local.decide} with as little as possible around it. */
+  /** Charges token buckets that go by one key: {@link Local.decide} with as little as possible around it. */
   one(key: string, cost: number): Decision {
-    const rule = this.#only as BucketRule;
-    if (this.counts.reserves) return this.decide([key], [cost], charging);
-    const room = this.counts.charge(rule, key, cost);
-    if (room < 0)
-      return this.#verdicts.refusedFor(
-        cost > rule.most,
-        Math.ceil(-room / rule.perMs),
-        cost === 1 ? 0 : Math.floor(room / rule.perToken) + cost,
-      );
-    return { allowed: true, limit: this.#name, remaining: Math.floor(room / rule.perToken) };
+    const { counts } = this;
+    if (counts.reserves) return this.#decide(key, cost);
+    const bucket = this.#only;
+    if (bucket === undefined) return this.#several(key, cost);
+    const room = counts.chargeOne(bucket, key, cost);
+    if (room >= 0) return { allowed: true, limit: this.#name, remaining: Math.floor(room / bucket.perToken) };
+    if (cost !== 1) return this.#refused(cost, room);
+    const retryAfterMs = Math.ceil(-room / bucket.perMs);
+    const latest = this.#latest;
+    return latest !== undefined && latest.retryAfterMs === retryAfterMs ? latest : this.#refusedFor(retryAfterMs);
+  }
+
+  /** What is said to a cost of 1, said again within its ms. */
+  #refusedFor(retryAfterMs: number): Decision {
+    this.#latest = Object.freeze(this.#verdicts.refusedBy(0, retryAfterMs * 1_000, 0));
+    return this.#latest;
+  }
+
+  #decide(key: string, cost: number): Decision {
+    const costs = this.#buckets.map(() => cost);
+    return this.decide([key], costs, charging);
+  }
+
+  #several(key: string, cost: number): Decision {
+    const { counts } = this;
+    const buckets = this.#buckets;
+    if (!counts.charge(buckets, key, cost)) return this.#refused(cost);
+    let [tightest, remaining] = [0, Number.POSITIVE_INFINITY];
+    for (let i = 0; i < buckets.length; i += 1) {
+      const left = Math.floor((counts.rooms[i] as number) / (buckets[i] as BucketRule).perToken);
+      if (left < remaining) {
+        remaining = left;
+        tightest = i;
+      }
+    }
+    return { allowed: true, limit: this.#names[tightest] as string, remaining };
+  }
+
+  /** What is said where some bucket has no room. */
+  #refused(cost: number, room?: number): Decision {
+    if (room !== undefined) this.counts.rooms[0] = room;
+    let [by, longest] = [0, 0];
+    for (let i = 0; i < this.#buckets.length; i += 1) {
+      const bucket = this.#buckets[i] as BucketRule;
+      const wait = cost > bucket.most ? Number.POSITIVE_INFINITY : -(this.counts.rooms[i] as number) / bucket.perMs;
+      if (wait > longest) {
+        longest = wait;
+        by = i;
+      }
+    }
+    const left = cost === 1 ? 0 : Math.floor((this.counts.rooms[by] as number) / (this.#buckets[by] as BucketRule).perToken) + cost;
+    return this.#verdicts.refusedBy(by, Math.ceil(longest) * 1_000, Math.max(0, left));
   }
 
   decide(keys: readonly string[], costs: readonly number[], { charge, levels, reservation }: Asked): Decision {

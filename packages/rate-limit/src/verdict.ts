@@ -16,13 +16,11 @@ export interface Outcome {
 export class Verdicts {
   readonly #limits: readonly Limit<never>[];
   readonly #messages: readonly string[]; // made once, because refusing must be cheap
-  readonly #firstMessage: string;
   readonly #firstName: string;
 
   constructor(limits: readonly Limit<never>[]) {
     this.#limits = limits;
     this.#messages = limits.map(({ name, description }) => `limit '${name}' is used up (${description})`);
-    this.#firstMessage = this.#messages[0] as string;
     this.#firstName = this.#name(0);
   }
 
@@ -67,20 +65,6 @@ export class Verdicts {
       remaining,
       retryAfterMs: permanent ? waitUs : Math.ceil(waitUs / 1_000),
       permanent,
-    };
-  }
-
-  /** {@link Verdicts.refusedBy} the only limit, in so many ms. */
-  refusedFor(permanent: boolean, retryAfterMs: number, remaining: number): Refused {
-    if (permanent) return this.refusedBy(0, Number.POSITIVE_INFINITY, remaining);
-    return {
-      allowed: false,
-      code: 'ERR_RATE_LIMITED',
-      message: this.#firstMessage,
-      limit: this.#firstName,
-      remaining,
-      retryAfterMs,
-      permanent: false,
     };
   }
 

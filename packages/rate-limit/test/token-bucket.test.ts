@@ -124,3 +124,11 @@ test.each([-3_600_000, -0.5, 0, 1.5, 1.8e12])('a clock that starts at %d counts 
   clock.advance(200);
   expect(admittedNow(slow)).toBe(1);
 });
+
+test('what is left is never told as less than nothing, also where a bucket is in debt', async () => {
+  const limiter = new RateLimiter({ limits: [tokenBucket({ rate: per(1, 'hour'), burst: 10 })] });
+  const reservation = await limiter.reserve(undefined, { cost: 5 });
+  await reservation.settle(18);
+  expect(limiter.consumeSync(undefined, { cost: 5 })).toMatchObject({ allowed: false, remaining: 0 });
+  expect(limiter.consumeSync(undefined)).toMatchObject({ allowed: false, remaining: 0 });
+});

@@ -27,7 +27,9 @@ export class Alerts {
   constructor(database: Database, schema: Schema) {
     this.#database = database;
     this.#claim = statement(claiming(schema));
-    this.#end = statement(`UPDATE ${schema.alert_delivery} SET again_at_ms = $3::bigint WHERE sink = $1 AND id = $2`);
+    this.#end = statement(
+      `UPDATE ${schema.alert_delivery} SET again_at_ms = $3::bigint WHERE sink = $1 AND id = $2 AND again_at_ms IS NOT NULL`,
+    );
   }
 
   async claim(sink: string, now: number, leaseUntil: number, limit: number): Promise<PendingAlert[]> {
@@ -42,14 +44,18 @@ export class Alerts {
 }
 
 /**
- * What others are just claiming is skipped. What somebody has claimed after this statement began is found by the insertion, which looks
+ * Of a budget and period the lowest line of which the sink was not told: their names, from the lowest to the highest, are in falling order of
+ * the alphabet (warning, critical, blocked). What others are just claiming is skipped. What somebody has claimed after this statement began is found by the insertion, which looks
  * at the newest lease; only what it wrote is answered.
  */
 function claiming(schema: Schema): string {
   const order = 'crossed_at_ms, spent_nano, threshold';
   return `WITH due AS (SELECT c.id FROM ${schema.threshold_crossing} AS c
     LEFT JOIN ${schema.alert_delivery} AS d ON d.id = c.id AND d.sink = $1
-    WHERE c.end_ms > $2::bigint - ${dayMs} AND (d.id IS NULL OR d.again_at_ms <= $2::bigint)
+    WHERE c.end_ms > $2::bigint - ${dayMs} AND (d.id IS NULL OR d.again_at_ms <= $2::bigint) AND NOT EXISTS (
+      SELECT 1 FROM ${schema.threshold_crossing} AS lower LEFT JOIN ${schema.alert_delivery} AS told ON told.id = lower.id AND told.sink = $1
+      WHERE lower.budget = c.budget AND lower.start_ms = c.start_ms AND lower.level COLLATE "C" > c.level COLLATE "C"
+        AND lower.end_ms > $2::bigint - ${dayMs} AND (told.id IS NULL OR told.again_at_ms IS NOT NULL))
     ORDER BY ${order} LIMIT $4::bigint FOR UPDATE OF c SKIP LOCKED),
 claimed AS (INSERT INTO ${schema.alert_delivery} AS d (sink, id, again_at_ms, attempts) SELECT $1, id, $3::bigint, 1 FROM due
   ON CONFLICT (sink, id) DO UPDATE SET again_at_ms = excluded.again_at_ms, attempts = d.attempts + 1 WHERE d.again_at_ms <= $2::bigint

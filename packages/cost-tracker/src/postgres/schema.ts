@@ -1,4 +1,5 @@
 import { checkKeys } from '../options.ts';
+import { postgresValueTables } from '../value/postgres-values.ts';
 import { dimensionColumns } from './columns.ts';
 
 /** What the tables of a ledger are called. */
@@ -14,7 +15,7 @@ const longestPrefix = 30; // what the names of tables and indexes leave of it
 
 const tables = [
   ...(['usage', 'usage_rollup', 'hold', 'budget_counter', 'budget_setting'] as const),
-  ...(['budget_version', 'threshold_crossing', 'alert_delivery', 'schema_version'] as const),
+  ...(['budget_version', 'threshold_crossing', 'alert_delivery', 'value_metric', 'schema_version'] as const),
 ];
 
 /** The tables of one ledger, each named in full, and the expression that takes its lock. */
@@ -117,7 +118,8 @@ function first(schema: Schema): string {
     CREATE TABLE ${schema.alert_delivery} (
       sink ${text}, id ${text} REFERENCES ${schema.threshold_crossing} (id), again_at_ms bigint, attempts integer NOT NULL,
       PRIMARY KEY (sink, id)
-    );`;
+    );
+    ${postgresValueTables({ table: schema.value_metric, index: schema.index })}`;
 }
 
 function checkName(name: unknown, longest: number, option: string): void {

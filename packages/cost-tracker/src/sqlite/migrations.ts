@@ -1,3 +1,5 @@
+import { VALUE_TABLES } from '../value/sqlite-values.ts';
+
 const dimensions = ['org', 'project', 'user', 'key', 'model', 'tool'].map((name) => `${name} TEXT NOT NULL`).join(', ');
 
 /** What makes the tables, version by version. Append only: a migration that has been released is never edited. */
@@ -40,8 +42,10 @@ export const MIGRATIONS: readonly string[] = [
      limit_nano INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL, crossed_at_ms INTEGER NOT NULL
    ) STRICT;
    CREATE INDEX threshold_crossing_end ON threshold_crossing (end_ms);
+   CREATE INDEX threshold_crossing_budget ON threshold_crossing (budget, start_ms);
    CREATE TABLE alert_delivery (
      sink TEXT NOT NULL, id TEXT NOT NULL REFERENCES threshold_crossing (id), again_at_ms INTEGER, attempts INTEGER NOT NULL,
      PRIMARY KEY (sink, id)
-   ) STRICT, WITHOUT ROWID;`,
+   ) STRICT, WITHOUT ROWID;
+   ${VALUE_TABLES}`,
 ];

@@ -16,6 +16,7 @@ import type {
   UsageRow,
 } from '../store.ts';
 import { inputTokensOf, outputTokensOf } from '../usage.ts';
+import { SqliteValues } from '../value/sqlite-values.ts';
 import { Alerts } from './alerts.ts';
 import { covered, dimensionColumns, dimensionsIn, dimensionValues, marks, prepareAll } from './columns.ts';
 import { Counters } from './counters.ts';
@@ -81,6 +82,7 @@ const sql = {
  */
 export class SqliteTables implements LedgerTables {
   readonly alerts: Alerts;
+  readonly values: SqliteValues;
   readonly #statements: ReturnType<typeof prepareAll<keyof typeof sql>>;
   readonly #counters: Counters;
   readonly #rollup: Rollup;
@@ -94,6 +96,7 @@ export class SqliteTables implements LedgerTables {
     this.#counters = new Counters(connection);
     this.#rollup = new Rollup(connection);
     this.alerts = new Alerts(connection);
+    this.values = new SqliteValues(connection);
   }
 
   /** At the beginning of each transaction that writes. */

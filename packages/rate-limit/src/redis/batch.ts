@@ -1,7 +1,9 @@
 import type { Rule } from '../rules/rule.ts';
 import type { Change, Command, Demand, LimitReply, Reply } from '../store.ts';
 import { encode, type Places } from './encode.ts';
+import { type Answered, limitReply } from './replies.ts';
 import { ruleFields } from './rule-fields.ts';
+import { Runs } from './runs.ts';
 
 interface Waiting {
   readonly resolve: (reply: Reply) => void;
@@ -25,7 +27,7 @@ export class Batch {
   readonly #sent: Sent[] = [];
   #keysAtMost = 0;
   #places: { places: KeysAndRules; list: (number | string)[]; alike: number[] } | undefined;
-  #alike = false;
+  #runs: Runs | undefined; // where all commands are plain takes by the same limits
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -67,15 +69,15 @@ export class Batch {
 
   #encode(): { places: KeysAndRules; list: (number | string)[]; alike: number[] } {
     const places = new KeysAndRules(this.#prefix);
-    const list: (number | string)[] = [];
-    this.#alike = areAlike(this.#sent);
     const [first] = this.#sent;
-    if (!this.#alike || first === undefined) {
+    if (first === undefined || !areAlike(this.#sent)) {
+      const list: (number | string)[] = [];
       for (const { command, change, tag } of this.#sent) encode(list, command, change, tag, places);
       return { places, list, alike: [] };
     }
-    for (const { command, tag } of this.#sent) for (const demand of command.demands) list.push(places.state(demand, tag), demand.cost);
-    return { places, list, alike: first.command.demands.map(({ rule }) => places.rule(rule, first.change)) };
+    this.#runs = new Runs();
+    for (const { command, tag } of this.#sent) this.#runs.add(command, (demand) => places.state(demand, tag));
+    return { places, list: this.#runs.list(), alike: first.command.demands.map(({ rule }) => places.rule(rule, first.change)) };
   }
 
   /** Hands out the server's answer; false where it asks for the periods of the calendar at the time it tells. */
@@ -83,9 +85,9 @@ export class Batch {
     if (numbers.length === 1 && this.#sent.length > 0) return false;
     const now = Number(numbers[0]);
     let at = 1;
-    for (const { command, resolve, reject } of this.#sent) {
-      const count = command.demands.length;
-      const { done, granted, limits, length } = this.#alike ? alikeReply(numbers, at, count) : reply(numbers, at, count, levelsOf(command));
+    this.#runs?.answer(numbers, at);
+    for (const [i, { command, resolve, reject }] of this.#sent.entries()) {
+      const { done, granted, limits, length } = this.#runs?.reply(i) ?? reply(numbers, at, command.demands.length, levelsOf(command));
       at += length;
       if (done < 0) reject(new Error('a state in the store is of another kind, or of something else'));
       else resolve({ done: done === 1, granted, now, limits });
@@ -105,6 +107,7 @@ class KeysAndRules implements Places {
   readonly #prefix: string;
   readonly #marks: string[] = [];
   readonly #ruleAt = new Map<Rule, number>();
+  #latest: { readonly limit: string; readonly key: string; readonly tag: string | undefined; readonly place: number } | undefined;
 
   constructor(prefix: string) {
     this.#prefix = prefix;
@@ -115,11 +118,14 @@ class KeysAndRules implements Places {
   }
 
   state(demand: Demand, tag: string | undefined): number {
+    const { limit, key } = demand;
+    const latest = this.#latest;
+    if (latest !== undefined && latest.key === key && latest.limit === limit && latest.tag === tag) return latest.place;
     const name = this.#name(demand, tag);
-    const known = this.states.get(name);
-    if (known !== undefined) return known;
-    this.states.set(name, this.states.size + 1);
-    return this.states.size;
+    const place = this.states.get(name) ?? this.states.size + 1;
+    if (place > this.states.size) this.states.set(name, place);
+    this.#latest = { limit, key, tag, place };
+    return place;
   }
 
   rule(rule: Rule, change: Change): number {
@@ -149,26 +155,6 @@ function areAlike(sent: readonly Sent[]): boolean {
   });
 }
 
-interface Answered {
-  readonly done: number;
-  readonly granted: number;
-  readonly limits: LimitReply[];
-  /** How many numbers it was. */
-  readonly length: number;
-}
-
-function alikeReply(numbers: readonly unknown[], at: number, count: number): Answered {
-  const limits: LimitReply[] = [];
-  let done = 1;
-  for (let i = 0; i < count; i += 1) {
-    const limit = limitReply(numbers, at + i * 2, false);
-    if (limit.waitUs > 0) done = Math.min(done, 0);
-    if (numbers[at + i * 2 + 1] === -2) done = -1;
-    limits.push(limit);
-  }
-  return { done, granted: 0, limits, length: count * 2 };
-}
-
 function reply(numbers: readonly unknown[], at: number, count: number, levels: boolean): Answered {
   const width = levels ? 4 : 2;
   const limits: LimitReply[] = [];
@@ -178,14 +164,4 @@ function reply(numbers: readonly unknown[], at: number, count: number, levels: b
 
 function levelsOf(command: Command): boolean {
   return command.do === 'take' && command.levels;
-}
-
-function limitReply(numbers: readonly unknown[], at: number, levels: boolean): LimitReply {
-  const wait = Number(numbers[at + 1]);
-  return {
-    left: Number(numbers[at]),
-    waitUs: wait < 0 ? Number.POSITIVE_INFINITY : wait,
-    moreInUs: levels ? Number(numbers[at + 2]) : 0,
-    fullInUs: levels ? Number(numbers[at + 3]) : 0,
-  };
 }

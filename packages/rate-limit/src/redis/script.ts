@@ -182,34 +182,37 @@ local function forget(i, count)
   end
 end
 
--- plain takes by the same limits: of each demand its key and cost; what is left and the wait are answered (-2: a state is none of ours)
+-- runs of plain takes by the same limits: how many, and for each limit its key and cost; answered is how many of them were let through (-1: a
+-- state is none of ours), and for each limit what is left then and the wait of those that were not
 local function takes(limits)
   local count = #limits
-  local R, K, F, W = {}, {}, {}, {}
+  local R, K, F = {}, {}, {}
   for d = 1, count do
     R[d] = rules[limits[d]]
     K[d] = kinds[R[d].kind]
   end
-  for i = 1, #list, count * 2 do
-    local fits = true
+  for i = 1, #list, count * 2 + 1 do
+    local times = list[i]
+    local fits = times
     for d = 1, count do
-      local k, r = list[i + d * 2 - 2], R[d]
+      local k, cost, r = list[i + d * 2 - 1], list[i + d * 2], R[d]
       local s = S[k] or state(k, r)
       F[d] = s
-      if not s then W[d] = -2
-      elseif r.token then
-        local over = s[1] + list[i + d * 2 - 1] * r.token - r.capacity
-        W[d] = over <= 0 and 0 or K[d].wait(s, r, list[i + d * 2 - 1])
-      else W[d] = K[d].wait(s, r, list[i + d * 2 - 1]) end
-      fits = fits and W[d] == 0
-    end
-    for d = 1, count do
-      local s, r = F[d], R[d]
-      if fits then
-        K[d].take(s, r, list[i + d * 2 - 1])
-        dirty[list[i + d * 2 - 2]] = r
+      if not s then fits = -1
+      elseif fits > 0 then
+        if K[d].wait(s, r, cost) ~= 0 then fits = 0
+        elseif cost > 0 then fits = min(fits, floor(K[d].left(s, r) / cost)) end
       end
-      out[n + 1], out[n + 2] = s and K[d].left(s, r) or 0, W[d]
+    end
+    out[n + 1] = fits
+    n = n + 1
+    for d = 1, count do
+      local k, cost, s, r = list[i + d * 2 - 1], list[i + d * 2], F[d], R[d]
+      if fits > 0 then
+        K[d].take(s, r, cost * fits)
+        dirty[k] = r
+      end
+      out[n + 1], out[n + 2] = s and K[d].left(s, r) or 0, s and fits < times and K[d].wait(s, r, cost) or 0
       n = n + 2
     end
   end

@@ -104,17 +104,28 @@ export class BucketRule implements Rule {
   }
 
   /**
-   * {@link BucketRule.advance}, `wait` and `take` in one step, for a state without reservations and time that never goes back: how many
-   * units fit after that; where fewer than none do, nothing was taken.
+   * {@link BucketRule.advance} and `wait` in one step that changes nothing, for a state without reservations and time that never goes back:
+   * how many units would be left if `cost` were taken; it fits where that is none or more.
    */
-  charge(state: Float64Array, at: number, now: number, cost: number): number {
+  room(state: Float64Array, at: number, now: number, cost: number): number {
     const used = Math.max(0, (state[at] as number) - (now - (state[at + 1] as number)) * this.perUs);
-    const after = used + cost * this.perToken;
+    return this.capacity - used - cost * this.perToken;
+  }
+
+  /** {@link BucketRule.room}, taken where it fits. */
+  charge(state: Float64Array, at: number, now: number, cost: number): number {
+    const after = Math.max(0, (state[at] as number) - (now - (state[at + 1] as number)) * this.perUs) + cost * this.perToken;
     if (after <= this.capacity) {
       state[at] = after;
       state[at + 1] = now;
     }
     return this.capacity - after;
+  }
+
+  /** Takes what {@link BucketRule.room} was asked for. */
+  leave(state: Float64Array, at: number, now: number, room: number): void {
+    state[at] = this.capacity - room;
+    state[at + 1] = now;
   }
 
   take(state: Float64Array, at: number, _now: number, cost: number): void {
