@@ -8,8 +8,8 @@ import { root } from './workspace.ts';
 
 /** One package stands for all: the rules that must catch a fault are the same for each. */
 const home = 'packages/circuit-breaker';
-/** The copy keeps the root's configuration, that package, its test kit, and of the tests what checks a published package. */
-const kept = /^(?:[^/]+|(?:packages\/circuit-breaker|test-kit)\/.+|tests\/(?:package\.json|[\w-]+(?<!\.test)\.ts|published\.test\.ts))$/;
+/** The copy keeps the root's configuration, that package, its test kit, what the recipe of builds bundles pages with, and of the tests what checks a published package. */
+const kept = /^(?:[^/]+|(?:packages\/circuit-breaker|test-kit|ui)\/.+|tests\/(?:package\.json|[\w-]+(?<!\.test)\.ts|published\.test\.ts))$/;
 
 let copy: string;
 
@@ -22,7 +22,7 @@ async function copyRepository(): Promise<string> {
   }
   await symlink(join(root, 'node_modules'), join(target, 'node_modules'));
   // their links lead to the root's node_modules by relative paths, which the copy has too
-  for (const folder of [home, 'test-kit', 'tests']) {
+  for (const folder of [home, 'test-kit', 'tests', 'ui']) {
     await cp(join(root, folder, 'node_modules'), join(target, folder, 'node_modules'), { recursive: true, verbatimSymlinks: true });
   }
   return target;
