@@ -128,12 +128,15 @@ export class UnpricedModelError extends Error {
 }
 
 /**
- * Why a store failed: no SQLite driver; the file cannot be opened; it was written by a newer version; a read or write failed;
+ * Why a store failed: no SQLite driver; the file or the database cannot be opened; it was written by a newer version; a read or write failed;
  * the store is closed.
  */
 export type StoreErrorCode = 'ERR_SQLITE_MISSING' | 'ERR_STORE_OPEN' | 'ERR_STORE_VERSION' | 'ERR_STORE_FAILED' | 'ERR_CLOSED';
 
-/** The ledger could not be read or written. What was asked for did not happen. */
+/**
+ * The ledger could not be read or written. What was asked for did not happen; only where the connection to a database was lost in
+ * mid-commit, which `message` says, may it have. Asking again under the same key is safe.
+ */
 export class StoreError extends Error {
   /** The class's name, also after minification. */
   override readonly name = 'StoreError';

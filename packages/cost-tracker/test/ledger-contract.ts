@@ -152,6 +152,19 @@ function holdsAndRows(ledger: Ledger): void {
     expect((await store.budgetState(march, noon)).spent).toBe(nano('5'));
   });
 
+  test('calls of one turn count each in the period of its own time, whatever their order', async () => {
+    const { store } = ledger;
+    const [march, april] = [await windowOf(), await windowOf({}, noon + 31 * 86_400_000)];
+    await store.budgetState(march, noon);
+    const later = (id: string, usd: string) => reportOf(id, usd, { tenant: 'acme' }, 'search', april.start);
+    await Promise.all([
+      ...[store.saveUsage(later('a', '1'), [april]), store.saveUsage(reportOf('b', '2'), []), store.saveUsage(later('c', '3'), [])],
+      ...[store.reserve({ ...later('d', '4'), expiresAt: april.end }, [april], noon, 0), store.reserve(holdOf('e', '5'), [], noon, 0)],
+    ]);
+    expect(await store.budgetState(march, noon)).toEqual({ spent: nano('2'), reserved: nano('5') });
+    expect(await store.budgetState(april, noon)).toEqual({ spent: nano('4'), reserved: nano('4') });
+  });
+
   test('a jump over three thresholds reports each once, in order', async () => {
     const { store } = ledger;
     const window = await windowOf();

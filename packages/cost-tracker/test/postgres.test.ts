@@ -105,6 +105,56 @@ describe.runIf(present)('the tables', () => {
     expect(rows[0].n).toBe(61);
     expect((await store.budgetState(await at(noon), noon)).spent).toBe(nano('3'));
   });
+
+  test('keep the counters of a rolling budget that are still looked at', async () => {
+    const [pool, ledger] = [newPool(), newLedger()];
+    const store = newStore(pool, ledger);
+    const at = (instant: number) => windowOf({ period: { rollingMs: dayMs } }, instant);
+    const ids = async () =>
+      (await pool.query(`SELECT id::int AS id FROM ${ledger.prefix}budget_counter ORDER BY id`)).rows.map(({ id }) => id);
+    await store.budgetState(await at(noon), noon);
+    const first = await ids();
+    const [, ...later] = [noon, ...Array.from({ length: 10 }, (_, i) => noon + (i + 1) * hourMs)];
+    for (const instant of later) await store.budgetState(await at(instant), instant);
+    // ten hours are 25 parts, and a part may be left for an hour longer
+    expect((await ids()).filter((id) => first.includes(id)).length).toBeGreaterThanOrEqual(61 - 25);
+    expect((await ids()).length).toBeLessThanOrEqual(61 + 4);
+  });
+});
+
+describe.runIf(present)('alerts', () => {
+  test('are claimed by one of many processes each time that they are due', async () => {
+    const ledger = newLedger();
+    const stores = Array.from({ length: 8 }, () => newStore(newPool(), ledger));
+    const windows = await Promise.all(Array.from({ length: 10 }, (_, i) => windowOf({ name: `budget ${i}` })));
+    await stores[0]?.saveUsage(reportOf('a', '20'), windows);
+    for (let round = 0; round < 25; round++) {
+      const claims = stores.map((store) => store.claimAlerts('mail', noon + round, noon + round + 1, 30));
+      const claimed = (await Promise.all(claims)).flat();
+      expect(new Set(claimed.map(({ id }) => id)).size).toBe(claimed.length);
+      expect(claimed.every(({ attempts }) => attempts <= round)).toBe(true);
+    }
+  });
+
+  test('that somebody claims after another claim has begun to look are not claimed by that one too', async () => {
+    const [pool, ledger] = [newPool(), newLedger()];
+    const store = newStore(pool, ledger);
+    await store.saveUsage(reportOf('a', '20'), [await windowOf()]);
+    const [role, table] = [`${ledger.prefix}slow`, `${ledger.prefix}threshold_crossing`];
+    // who has this role stops at the first row that it looks at
+    await pool.query(`CREATE ROLE ${role} LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO ${role};
+      ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
+      CREATE POLICY stop ON ${table} TO ${role} USING (pg_advisory_xact_lock_shared(42) IS NOT NULL)`);
+    const holder = await pool.connect();
+    await holder.query('BEGIN; SELECT pg_advisory_xact_lock(42)');
+    const slow = newStore(newPool({ user: role }), ledger).claimAlerts('mail', noon, noon + 1_000, 10);
+    const waiting = "SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    await until(async () => (await pool.query(waiting)).rows[0].n > 0, { what: 'the slow claim to have begun' });
+    const claimed = await store.claimAlerts('mail', noon, noon + 1_000, 10);
+    holder.release(true);
+    expect(claimed).toMatchObject([{ level: 'warning' }]);
+    expect(await slow).toEqual([]);
+  });
 });
 
 describe.runIf(present)('transactions', () => {

@@ -9,6 +9,15 @@ export function dimensionColumns(table?: string): string {
   return names.map((name) => (table === undefined ? `"${name}"` : `${table}."${name}"`)).join(', ');
 }
 
+/** The dimensions that are named, as conditions on a table for its indexes and statistics; their values are the parameters from `first` on. */
+export function conditions(dimensions: Dimensions, table: string, first: number): { readonly sql: string; readonly values: string[] } {
+  const named = names.filter((name) => dimensions[name] !== '');
+  return {
+    sql: named.map((name, index) => ` AND ${table}."${name}" = $${first + index}`).join(''),
+    values: named.map((name) => storable(dimensions[name])),
+  };
+}
+
 /** The dimensions' columns as `json_to_recordset` takes them. */
 export const dimensionFields = names.map((name) => `"${name}" text`).join(', ');
 

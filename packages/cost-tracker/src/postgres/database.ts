@@ -45,6 +45,7 @@ const readCommitted = 'BEGIN ISOLATION LEVEL READ COMMITTED';
 export class Database {
   readonly #pool: PostgresPool;
   readonly #begin: string;
+  readonly #lock: string;
   readonly #queryTimeoutMs: number;
   #named = true;
 
@@ -52,15 +53,17 @@ export class Database {
     this.#pool = pool;
     // the server gives up first, so that its error says why
     this.#queryTimeoutMs = timeoutMs + 1_000;
-    // Read committed whatever the default, so that every statement sees what was committed before the lock was got; with the limits,
-    // a process that stands still in mid-transaction stops the others no longer than this.
-    this.#begin = `${readCommitted}; SET LOCAL lock_timeout = ${timeoutMs}; SET LOCAL idle_in_transaction_session_timeout = ${timeoutMs};
-      SELECT pg_advisory_xact_lock(${lock}); SET LOCAL statement_timeout = ${timeoutMs}`;
+    // Read committed whatever the default, so that every statement sees what was committed before the lock was got. Compiling a
+    // statement takes longer than running it.
+    this.#begin = `${readCommitted}; SET LOCAL jit = off; SET LOCAL idle_in_transaction_session_timeout = ${timeoutMs};
+      SET LOCAL lock_timeout = ${timeoutMs}; SET LOCAL statement_timeout = ${timeoutMs}`;
+    // the wait for the lock has its own limit
+    this.#lock = `${this.#begin}; SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(${lock}); SET LOCAL statement_timeout = ${timeoutMs}`;
   }
 
   /** Runs a statement by itself. It must be one that may be run twice. */
   ask<T>(asked: Statement, values: unknown[]): Promise<T[]> {
-    return this.#again(() => this.#lent((connection) => this.#run<T>(connection, asked, values)));
+    return this.#again(() => this.#lent((connection) => this.#transaction(connection, this.#begin, (ask) => ask<T>(asked, values))));
   }
 
   /** Runs a text without parameters as one transaction. It must be one that may be run twice. */
@@ -74,7 +77,7 @@ export class Database {
    * a reason that may pass.
    */
   transact<T>(body: (ask: Ask) => Promise<T>): Promise<T> {
-    return this.#again(() => this.#lent((connection) => this.#transaction(connection, body)));
+    return this.#again(() => this.#lent((connection) => this.#transaction(connection, this.#lock, body)));
   }
 
   async #again<T>(run: () => Promise<T>): Promise<T> {
@@ -108,9 +111,9 @@ export class Database {
     }
   }
 
-  async #transaction<T>(connection: PostgresConnection, body: (ask: Ask) => Promise<T>): Promise<T> {
+  async #transaction<T>(connection: PostgresConnection, begin: string, body: (ask: Ask) => Promise<T>): Promise<T> {
     const query_timeout = this.#queryTimeoutMs;
-    await connection.query({ text: this.#begin, query_timeout });
+    await connection.query({ text: begin, query_timeout });
     const value = await body((asked, values) => this.#run(connection, asked, values));
     try {
       await connection.query({ text: 'COMMIT', query_timeout });

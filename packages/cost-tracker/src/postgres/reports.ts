@@ -1,7 +1,7 @@
 import type { NanoUsd } from '../money.ts';
 import { bounded, partsOf, rolledMs } from '../rollup-sums.ts';
 import type { RowCursor, UsageGroup, UsageKind, UsageQuery, UsageRow } from '../store.ts';
-import { covers, dimensionFields, dimensionRecord } from './columns.ts';
+import { conditions } from './columns.ts';
 import { type Database, type Statement, statement } from './database.ts';
 import { carried, namesIn, type UsageRecord, usageFields, usageIn } from './records.ts';
 import type { Schema } from './schema.ts';
@@ -29,42 +29,24 @@ interface GroupRecord {
 /** What is read of a ledger without its lock: each answer is of one moment. */
 export class Reports {
   readonly #database: Database;
-  readonly #byRows: Statement;
-  readonly #bySpans: Statement;
-  readonly #page: Statement;
+  readonly #schema: Schema;
+  readonly #statements = new Map<string, Statement>();
 
   constructor(database: Database, schema: Schema) {
     this.#database = database;
-    const group = groupNames.map((name) => `t.${name}`).join(', ');
-    const rows = (from: string, to: string) => `SELECT ${group}, CASE correction WHEN 0 THEN 1 ELSE 0 END AS calls, failures, unpriced,
-      input_tokens, cache_read_tokens, output_tokens, amount_nano AS total_nano
-      FROM ${schema.usage} AS t CROSS JOIN asked WHERE t.at_ms >= ${from} AND t.at_ms < ${to} AND ${covers('asked', 't')}`;
-    // a query by tool is one of its calls; other dimensions are in no rollup
-    const spans = (spanMs: number, from: string, to: string) => `SELECT ${group}, ${counts.join(', ')}, total_nano
-      FROM ${schema.usage_rollup} AS t CROSS JOIN asked WHERE t.span_ms = ${spanMs} AND t.start_ms >= ${from} AND t.start_ms < ${to}
-      AND asked.tenant IN ('', t.tenant) AND asked.project IN ('', t.project) AND asked.model IN ('', t.model)
-      AND (asked.tool = '' OR (t.kind = 'tool' AND t.name = asked.tool))`;
-    this.#byRows = statement(grouped(rows('$2', '$3')));
-    // rows to the first whole hour, hours to the first whole day, days, and the same the other way round
-    const parts = [
-      ...[rows('$2', '$3'), spans(rolledMs.hour, '$3', '$4'), spans(rolledMs.day, '$4', '$5')],
-      ...[spans(rolledMs.hour, '$5', '$6'), rows('$6', '$7')],
-    ];
-    this.#bySpans = statement(grouped(parts.join('\nUNION ALL ')));
-    this.#page = statement(paging(schema));
+    this.#schema = schema;
   }
 
   async groups(query: UsageQuery): Promise<readonly UsageGroup[]> {
     const { dimensions, from, to } = bounded(query);
     // between whole milliseconds there are no rows
     const whole = { dimensions, from: Math.ceil(from), to: Math.ceil(to) };
-    const parts = partsOf(whole);
-    const instants = parts ? [whole.from, ...parts, whole.to] : [whole.from, whole.to];
-    const records = await this.#read<GroupRecord>(parts ? this.#bySpans : this.#byRows, [
-      JSON.stringify([dimensionRecord(dimensions)]),
-      ...instants,
-    ]);
-    return records.map(groupIn);
+    const parts = partsOf(whole) ?? [];
+    const instants = [whole.from, ...parts, whole.to];
+    const named = conditions(dimensions, 't', instants.length + 1);
+    const rolled = conditions({ ...dimensions, tool: '' }, 't', instants.length + 1);
+    const text = parts.length === 0 ? byRows(this.#schema, named.sql) : bySpans(this.#schema, named.sql, rolled.sql + ofTool(named.sql));
+    return (await this.#read<GroupRecord>(text, [...instants, ...named.values])).map(groupIn);
   }
 
   async total(query: UsageQuery): Promise<NanoUsd> {
@@ -75,35 +57,68 @@ export class Reports {
   async page({ dimensions, from, to }: UsageQuery, after: RowCursor | undefined, limit: number): Promise<readonly UsageRow[]> {
     const { at, tenant, id, correction } = after ?? { at: -1, tenant: '', id: '', correction: -1 };
     const values = [Math.ceil(from), Math.ceil(to), at, storable(tenant), storable(id), correction, limit];
-    const records = await this.#read<UsageRecord>(this.#page, [JSON.stringify([dimensionRecord(dimensions)]), ...values]);
-    return records.map(usageIn);
+    const named = conditions(dimensions, 't', values.length + 1);
+    return (await this.#read<UsageRecord>(paging(this.#schema, named.sql), [...values, ...named.values])).map(usageIn);
   }
 
-  async #read<T>(asked: Statement, values: unknown[]): Promise<T[]> {
+  async #read<T>(text: string, values: unknown[]): Promise<T[]> {
+    let asked = this.#statements.get(text);
+    if (asked === undefined) {
+      asked = statement(text);
+      this.#statements.set(text, asked);
+    }
     const [record] = await this.#database.ask<{ answer: string }>(asked, values);
     return JSON.parse(record?.answer ?? '[]') as T[];
   }
 }
 
-const asked = `asked AS (SELECT * FROM json_to_recordset($1::json) AS a (${dimensionFields}))`;
+const group = groupNames.map((name) => `t.${name}`).join(', ');
+
+function rows(schema: Schema, from: string, to: string, named: string): string {
+  return `SELECT ${group}, CASE t.correction WHEN 0 THEN 1 ELSE 0 END AS calls, t.failures, t.unpriced, t.input_tokens, t.cache_read_tokens,
+  t.output_tokens, t.amount_nano AS total_nano FROM ${schema.usage} AS t WHERE t.at_ms >= ${from}::bigint AND t.at_ms < ${to}::bigint${named}`;
+}
+
+function spans(schema: Schema, spanMs: number, from: string, to: string, named: string): string {
+  return `SELECT ${group}, ${counts.map((name) => `t.${name}`).join(', ')}, t.total_nano FROM ${schema.usage_rollup} AS t
+  WHERE t.span_ms = ${spanMs} AND t.start_ms >= ${from}::bigint AND t.start_ms < ${to}::bigint${named}`;
+}
+
+function byRows(schema: Schema, named: string): string {
+  return grouped(rows(schema, '$1', '$2', named));
+}
+
+/** Rows to the first whole hour, hours to the first whole day, days, and the same the other way round. */
+function bySpans(schema: Schema, named: string, rolled: string): string {
+  const { hour, day } = rolledMs;
+  const parts = [
+    ...[rows(schema, '$1', '$2', named), spans(schema, hour, '$2', '$3', rolled), spans(schema, day, '$3', '$4', rolled)],
+    ...[spans(schema, hour, '$4', '$5', rolled), rows(schema, '$5', '$6', named)],
+  ];
+  return grouped(parts.join('\nUNION ALL '));
+}
+
+/** A rollup has no tools, but a query by tool is one of its calls: the last of the conditions, for which it says another. */
+function ofTool(named: string): string {
+  const parameter = / AND t\."tool" = (\$\d+)$/.exec(named)?.[1];
+  return parameter === undefined ? '' : ` AND t.kind = 'tool' AND t.name = ${parameter}`;
+}
 
 /** Sums as JSON numbers, which are right up to 2^53; money as text, which always is. */
 function grouped(from: string): string {
-  const group = groupNames.join(', ');
+  const names = groupNames.join(', ');
   const sums = counts.map((name) => `sum(${name}) AS ${name}`).join(', ');
-  // typed, because otherwise Postgres takes the parameters of an IN list or a UNION for what it likes
-  const typed = from.replace(/\$\d/g, '$&::bigint');
-  return `WITH ${asked}, part AS (${typed}),
-answer AS (SELECT ${group}, ${sums}, sum(total_nano)::text AS total_nano FROM part GROUP BY ${group})
-SELECT coalesce(json_agg(answer ORDER BY ${group}), '[]')::text AS answer FROM answer`;
+  return `WITH part AS (${from}),
+answer AS (SELECT ${names}, ${sums}, sum(total_nano)::text AS total_nano FROM part GROUP BY ${names})
+SELECT coalesce(json_agg(answer ORDER BY ${names}), '[]')::text AS answer FROM answer`;
 }
 
-function paging(schema: Schema): string {
+function paging(schema: Schema, named: string): string {
   const order = 't.at_ms, t.tenant, t.dedupe_key, t.correction';
-  const names = namesIn(usageFields).filter((name) => !name.endsWith('_tokens'));
-  return `WITH ${asked}, answer AS (SELECT ${carried(names, 't')} FROM ${schema.usage} AS t CROSS JOIN asked
-    WHERE t.at_ms >= greatest($2::bigint, $4::bigint) AND t.at_ms < $3::bigint AND ${covers('asked', 't')}
-    AND (${order}) > ($4::bigint, $5::text, $6::text, $7::integer) ORDER BY ${order} LIMIT $8::bigint)
+  const columns = namesIn(usageFields).filter((name) => !name.endsWith('_tokens'));
+  return `WITH answer AS (SELECT ${carried(columns, 't')} FROM ${schema.usage} AS t
+    WHERE t.at_ms >= greatest($1::bigint, $3::bigint) AND t.at_ms < $2::bigint${named}
+    AND (${order}) > ($3::bigint, $4::text, $5::text, $6::integer) ORDER BY ${order} LIMIT $7::bigint)
 SELECT coalesce(json_agg(answer ORDER BY at_ms, tenant, dedupe_key, correction), '[]')::text AS answer FROM answer`;
 }
 

@@ -95,22 +95,28 @@ export class Tables {
   }
 }
 
+/** OFFSET 0 keeps each key a look-up by the index, also where a table has grown since its statistics were taken. */
+function byKey(table: string): string {
+  return `(SELECT * FROM ${table} AS t WHERE t.tenant = key.tenant AND t.dedupe_key = key.dedupe_key OFFSET 0)`;
+}
+
 function fetching(schema: Schema): string {
   const [holds, rows, counters] = [namesIn(holdFields), namesIn(usageFields), counterNames];
   const list = (names: readonly string[], from: string, order = '') =>
     `(SELECT coalesce(json_agg(x${order}), '[]') FROM (SELECT ${carried(names, 't')} FROM ${from} AS t) AS x)`;
   return `WITH key AS MATERIALIZED (SELECT * FROM json_to_recordset($1::json) AS k (tenant text, dedupe_key text)),
-held AS MATERIALIZED (SELECT h.* FROM key JOIN ${schema.hold} AS h ON h.tenant = key.tenant AND h.dedupe_key = key.dedupe_key
+held AS MATERIALIZED (SELECT h.* FROM key CROSS JOIN LATERAL ${byKey(schema.hold)} AS h
   UNION SELECT * FROM ${schema.hold} WHERE expires_at_ms <= $5::bigint),
-known AS MATERIALIZED (SELECT u.* FROM key JOIN ${schema.usage} AS u ON u.tenant = key.tenant AND u.dedupe_key = key.dedupe_key),
+known AS MATERIALIZED (SELECT u.* FROM key CROSS JOIN LATERAL ${byKey(schema.usage)} AS u),
 call AS MATERIALIZED (SELECT * FROM json_to_recordset($2::json) AS c (${dimensionFields}, from_ms bigint, to_ms bigint)
   UNION ALL SELECT ${dimensionColumns()}, min(at_ms), max(at_ms)
   FROM (SELECT ${dimensionColumns()}, at_ms FROM held UNION ALL SELECT ${dimensionColumns()}, at_ms FROM known) AS found
   GROUP BY ${dimensionColumns()}),
 counted AS MATERIALIZED (SELECT c.* FROM call CROSS JOIN LATERAL (SELECT * FROM ${schema.budget_counter} AS c
-    WHERE c.end_ms > call.from_ms AND c.start_ms <= call.to_ms AND ${covers('c', 'call')}) AS c
+    WHERE c.end_ms > call.from_ms AND c.start_ms <= call.to_ms AND ${covers('c', 'call')} OFFSET 0) AS c
   UNION SELECT c.* FROM json_to_recordset($3::json) AS place (${dimensionFields}, start_ms bigint, end_ms bigint)
-  JOIN ${schema.budget_counter} AS c ON ${same('c', 'place')} AND c.start_ms = place.start_ms AND c.end_ms = place.end_ms)
+  CROSS JOIN LATERAL (SELECT * FROM ${schema.budget_counter} AS c
+    WHERE ${same('c', 'place')} AND c.start_ms = place.start_ms AND c.end_ms = place.end_ms OFFSET 0) AS c)
 SELECT json_build_object(
   'version', (SELECT version::text FROM ${schema.budget_version}),
   'holds', ${list(holds, 'held')},

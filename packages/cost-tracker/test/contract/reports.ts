@@ -73,6 +73,21 @@ export function reports(ledger: Ledger, usual: number): void {
     );
   });
 
+  test('a query may begin and end within a millisecond', async () => {
+    const { store } = ledger;
+    const hour = noon - (noon % hourMs);
+    for (const at of [hour, hour + 1, hour + hourMs]) await store.saveUsage(reportOf(`${at}`, '1', { tenant: 'acme' }, 'search', at), []);
+    const calls = async (from: number, to: number) =>
+      (await store.getUsageSummary({ dimensions: scoped({}), from, to })).reduce((sum, group) => sum + group.calls, 0);
+    expect(await calls(hour, hour + 0.5)).toBe(1);
+    expect(await calls(hour + 0.5, hour + 1)).toBe(0);
+    expect(await calls(hour + 0.5, hour + hourMs)).toBe(1);
+    expect(await calls(hour + 0.5, hour + hourMs + 0.5)).toBe(2);
+    expect(await calls(hour - hourMs - 0.5, hour + 2 * hourMs + 0.5)).toBe(3);
+    const page = await store.readRows({ dimensions: scoped({}), from: hour + 0.5, to: hour + hourMs + 0.5 }, undefined, 10);
+    expect(page.map(({ at }) => at - hour)).toEqual([1, hourMs]);
+  });
+
   test('a query without end takes in the first row and the last', async () => {
     const { store } = ledger;
     const ends = [0, 8.64e15];
