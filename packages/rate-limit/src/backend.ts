@@ -9,8 +9,8 @@ import type { Change, Store } from './store.ts';
 
 /** What a limiter's limits are counted with. */
 export interface Backend {
-  /** Charges a single token bucket with one key; absent where the limits are not that. */
-  readonly one?: (key: string, cost: number) => Decision;
+  /** Takes one from token buckets that go by one key; absent where the limits are not that. */
+  readonly one?: (key: string) => Decision;
   /** Keys remembered in this process. */
   readonly size: number;
   decide(keys: readonly string[], costs: readonly number[], asked: Asked): Decision | Promise<Decision>;

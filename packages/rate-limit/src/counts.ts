@@ -71,22 +71,22 @@ export class Counts {
   }
 
   /** {@link Counts.charge} of a single bucket: the room. */
-  chargeOne(bucket: BucketRule, key: string, cost: number): number {
+  chargeOne(bucket: BucketRule, key: string): number {
     this.#readClock();
     const memory = this.#first;
     const at = memory.place(key);
-    return bucket.charge(memory.numbers, at, this.#passing, cost);
+    return bucket.charge(memory.numbers, at, this.#passing, 1);
   }
 
-  /** {@link Counts.take} of the same cost from all of {@link Counts.buckets}, while nothing is reserved. */
-  charge(buckets: readonly BucketRule[], key: string, cost: number): boolean {
+  /** {@link Counts.take} of one from each of {@link Counts.buckets}, while nothing is reserved. */
+  charge(buckets: readonly BucketRule[], key: string): boolean {
     this.#readClock();
     const base = this.#first.place(key);
     const { numbers } = this.#first;
     const now = this.#passing;
     let fits = true;
     for (let i = 0; i < buckets.length; i += 1) {
-      const room = (buckets[i] as BucketRule).room(numbers, base + i * 2, now, cost);
+      const room = (buckets[i] as BucketRule).room(numbers, base + i * 2, now, 1);
       this.rooms[i] = room;
       if (room < 0) fits = false;
     }

@@ -15,6 +15,7 @@ export class Demands<Subject> {
   readonly #units: readonly string[];
   readonly #unitOf: readonly string[];
   readonly #ones: readonly number[];
+  readonly #oneOfEach: boolean; // what a call takes that does not say how much
 
   constructor(limits: readonly Limit<Subject>[], key: (subject: Subject) => string) {
     const keyOf = [...new Set(limits.map((limit) => limit.key ?? key))];
@@ -23,11 +24,12 @@ export class Demands<Subject> {
     this.#unitOf = limits.map(({ unit }) => unit);
     this.#units = [...new Set(this.#unitOf)].filter((unit) => unit !== callsAtOnce);
     this.#ones = limits.map(() => 1);
+    this.#oneOfEach = this.#units.every((unit, i) => i === 0 || unit === 'requests');
   }
 
-  /** The key of the only group; undefined where limits go by several. */
+  /** The key of the only group; undefined where limits go by several, or a call has to say how much it takes. */
   get oneKey(): ((subject: Subject) => string) | undefined {
-    return this.#keyOf.length === 1 ? this.#keyOf[0] : undefined;
+    return this.#keyOf.length === 1 && this.#oneOfEach ? this.#keyOf[0] : undefined;
   }
 
   /** The keys of a subject, one a group. */
@@ -37,7 +39,7 @@ export class Demands<Subject> {
 
   /** What each limit is charged. */
   costs(owner: string, cost: Cost | undefined, least: 0 | 1 = 1): readonly number[] {
-    if (cost === undefined && this.#units.every((unit, i) => i === 0 || unit === 'requests')) return this.#ones;
+    if (cost === undefined && this.#oneOfEach) return this.#ones;
     const byUnit = typeof cost === 'object' && cost !== null ? this.#byUnit(owner, cost, least) : this.#alike(owner, cost, least);
     return this.#unitOf.map((unit) => (unit === callsAtOnce ? 1 : (byUnit[unit] as number)));
   }

@@ -14,7 +14,7 @@ export function localBackend(parts: BackendParts, old?: Backend): Backend {
 }
 
 class LocalBackend implements Backend {
-  readonly one?: (key: string, cost: number) => Decision;
+  readonly one?: (key: string) => Decision;
   readonly #parts: BackendParts;
   readonly #local: Local;
   #reservations = 0;
@@ -25,7 +25,7 @@ class LocalBackend implements Backend {
     this.#parts = parts;
     const local = new Local(limits, groupOf, maxKeys, clock, old === undefined ? undefined : old.#local.counts);
     this.#local = local;
-    if (local.isOne) this.one = (key, cost) => local.one(key, cost);
+    if (local.isOne) this.one = (key) => local.one(key);
     if (old !== undefined) {
       const going = pairs(old.#parts.limits, limits);
       local.counts.carryFrom(old.#local.counts, going, change.carry);

@@ -23,6 +23,7 @@ export class Local implements Outcome {
   readonly #verdicts: Verdicts;
   readonly #buckets: readonly BucketRule[];
   readonly #names: readonly string[];
+  readonly #ones: readonly number[];
   readonly #only: BucketRule | undefined; // where there is one
   readonly #name: string; // of the first limit
   #latest: Refused | undefined; // refusing a flood must cost no more than letting it through
@@ -32,6 +33,7 @@ export class Local implements Outcome {
     this.#verdicts = new Verdicts(limits);
     this.#buckets = this.counts.buckets ?? [];
     this.#names = limits.map(({ name }) => name);
+    this.#ones = limits.map(() => 1);
     this.#only = limits.length === 1 ? this.#buckets[0] : undefined;
     this.#name = this.#names[0] as string;
   }
@@ -41,35 +43,29 @@ export class Local implements Outcome {
     return this.#buckets.length > 0;
   }
 
-  /** Charges token buckets that go by one key: {@link Local.decide} with as little as possible around it. */
-  one(key: string, cost: number): Decision {
+  /** Takes one from token buckets that go by one key: {@link Local.decide} with as little as possible around it. */
+  one(key: string): Decision {
     const { counts } = this;
-    if (counts.reserves) return this.#decide(key, cost);
+    if (counts.reserves) return this.decide([key], this.#ones, charging);
     const bucket = this.#only;
-    if (bucket === undefined) return this.#several(key, cost);
-    const room = counts.chargeOne(bucket, key, cost);
+    if (bucket === undefined) return this.#several(key);
+    const room = counts.chargeOne(bucket, key);
     if (room >= 0) return { allowed: true, limit: this.#name, remaining: Math.floor(room / bucket.perToken) };
-    if (cost !== 1) return this.#refused(cost, room);
     const retryAfterMs = Math.ceil(-room / bucket.perMs);
     const latest = this.#latest;
     return latest !== undefined && latest.retryAfterMs === retryAfterMs ? latest : this.#refusedFor(retryAfterMs);
   }
 
-  /** What is said to a cost of 1, said again within its ms. */
+  /** What is said where the only bucket is in the way, said again within its ms. */
   #refusedFor(retryAfterMs: number): Decision {
     this.#latest = Object.freeze(this.#verdicts.refusedBy(0, retryAfterMs * 1_000, 0));
     return this.#latest;
   }
 
-  #decide(key: string, cost: number): Decision {
-    const costs = this.#buckets.map(() => cost);
-    return this.decide([key], costs, charging);
-  }
-
-  #several(key: string, cost: number): Decision {
+  #several(key: string): Decision {
     const { counts } = this;
     const buckets = this.#buckets;
-    if (!counts.charge(buckets, key, cost)) return this.#refused(cost);
+    if (!counts.charge(buckets, key)) return this.#refused();
     let [tightest, remaining] = [0, Number.POSITIVE_INFINITY];
     for (let i = 0; i < buckets.length; i += 1) {
       const left = Math.floor((counts.rooms[i] as number) / (buckets[i] as BucketRule).perToken);
@@ -82,19 +78,16 @@ export class Local implements Outcome {
   }
 
   /** What is said where some bucket has no room. */
-  #refused(cost: number, room?: number): Decision {
-    if (room !== undefined) this.counts.rooms[0] = room;
-    let [by, longest] = [0, 0];
+  #refused(): Decision {
+    let [by, longestMs] = [0, 0];
     for (let i = 0; i < this.#buckets.length; i += 1) {
-      const bucket = this.#buckets[i] as BucketRule;
-      const wait = cost > bucket.most ? Number.POSITIVE_INFINITY : -(this.counts.rooms[i] as number) / bucket.perMs;
-      if (wait > longest) {
-        longest = wait;
+      const waitMs = -(this.counts.rooms[i] as number) / (this.#buckets[i] as BucketRule).perMs;
+      if (waitMs > longestMs) {
+        longestMs = waitMs;
         by = i;
       }
     }
-    const left = cost === 1 ? 0 : Math.floor((this.counts.rooms[by] as number) / (this.#buckets[by] as BucketRule).perToken) + cost;
-    return this.#verdicts.refusedBy(by, Math.ceil(longest) * 1_000, Math.max(0, left));
+    return this.#verdicts.refusedBy(by, Math.ceil(longestMs) * 1_000, 0);
   }
 
   decide(keys: readonly string[], costs: readonly number[], { charge, levels, reservation }: Asked): Decision {

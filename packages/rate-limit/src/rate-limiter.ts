@@ -134,7 +134,7 @@ export class RateLimiter<Subject = void> {
   /** {@link RateLimiter.consume} without a promise: only for limits kept in this process. */
   consumeSync(subject: Subject, options?: ConsumeOptions): Decision {
     if (this.#oneKey !== undefined && options === undefined) {
-      const decision = (this.#backend.one as NonNullable<Backend['one']>)(this.#oneKey(subject), 1);
+      const decision = (this.#backend.one as NonNullable<Backend['one']>)(this.#oneKey(subject));
       return this.#listeners.empty ? decision : this.#told(decision);
     }
     const [costs, levels] = this.#asked('consumeSync', options);

@@ -132,3 +132,10 @@ test('what is left is never told as less than nothing, also where a bucket is in
   expect(limiter.consumeSync(undefined, { cost: 5 })).toMatchObject({ allowed: false, remaining: 0 });
   expect(limiter.consumeSync(undefined)).toMatchObject({ allowed: false, remaining: 0 });
 });
+
+test('where limits count different units, a call that does not say how much of each is refused and charges nothing', async () => {
+  const limiter = new RateLimiter({ limits: [tokenBucket({ name: 'requests' }), tokenBucket({ name: 'tokens', unit: 'tokens' })] });
+  expect(() => limiter.consumeSync()).toThrow('cost must be { requests: …, tokens: … }');
+  await expect(limiter.consume()).rejects.toThrow(RangeError);
+  expect(limiter.consumeSync(undefined, { cost: { tokens: 3 }, levels: true }).levels?.map(({ remaining }) => remaining)).toEqual([9, 7]);
+});
